@@ -1,0 +1,1 @@
+//! What the connector needs, checked.

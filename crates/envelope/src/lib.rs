@@ -1,0 +1,1 @@
+//! Row changes to Debezium-compatible records.

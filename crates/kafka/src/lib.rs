@@ -1,0 +1,1 @@
+//! Transactional producer and readers for Apache Kafka.

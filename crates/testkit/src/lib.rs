@@ -1,0 +1,1 @@
+//! Oracle, workloads and golden cases. Development only.
