@@ -1,0 +1,69 @@
+//! Everything that would stop a connector, found before it starts, each with the statement that mends it.
+use crate::publication::PublishOperations;
+use crate::{Connection, PostgresError, SlotName, TableName};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// It works, but it will bite.
+    Warning,
+    /// It does not work.
+    Error,
+}
+
+/// One thing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The stable code, the name of its page in `docs/errors`.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about: a setting, a table, a role.
+    pub subject: String,
+    /// What is the matter, and why it matters.
+    pub message: String,
+    /// The exact statement, or line of a file, that mends it.
+    pub fix: Option<String>,
+}
+
+/// Who makes the publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicationOwner {
+    /// We do, holding exactly the captured tables.
+    Filtered,
+    /// We do, `FOR ALL TABLES`.
+    AllTables,
+    /// Somebody did before us; it is used as it is.
+    Existing,
+}
+
+/// What the connector is going to need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectations {
+    /// Its slot.
+    pub slot: SlotName,
+    /// Its publication.
+    pub publication: String,
+    /// Who makes it.
+    pub publication_owner: PublicationOwner,
+    /// The tables it captures, as the topics will name them.
+    pub tables: Vec<TableName>,
+    /// What it wants of them.
+    pub publish: PublishOperations,
+    /// Whether partitions appear as their root.
+    pub via_root: bool,
+    /// Whether it will read the tables' present rows.
+    pub snapshot: bool,
+}
+
+/// Checks everything and reports everything, worst first.
+///
+/// Errors only when the check itself cannot go on, such as a lost connection.
+pub async fn check(
+    connection: &Connection,
+    expectations: &Expectations,
+) -> Result<Vec<Finding>, PostgresError> {
+    Err(connection.pending(expectations))
+}
