@@ -8,7 +8,7 @@
 //! they follow one another. A logical message is placed at the *end* of its record, which may be where the next record
 //! begins. In both cases [`EventId::repeat`] tells the changes apart.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::message::{self, Begin, Commit, LogicalMessage, Message};
@@ -43,7 +43,7 @@ pub enum Step<'a> {
 /// not describe it again.
 #[derive(Debug, Default)]
 pub struct Assembler {
-    relations: HashMap<Oid, Arc<Relation>>,
+    relations: BTreeMap<Oid, Arc<Relation>>,
     open: Option<OpenTransaction>,
 }
 

@@ -1,0 +1,13 @@
+begin;
+insert into by_default values (1, 'a');
+savepoint s;
+insert into by_default values (2, 'undone');
+rollback to s;
+update by_default set v = 'b' where id = 1;
+select pg_logical_emit_message(true, 'inside', 'hello');
+truncate by_full;
+insert into moods values (1, 'calm', 2);
+commit;
+begin;
+insert into by_default values (3, 'never');
+rollback;

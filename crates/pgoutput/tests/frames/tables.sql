@@ -1,0 +1,14 @@
+create table by_default (id int primary key, v text);
+create table by_nothing (id int, v text);
+alter table by_nothing replica identity nothing;
+create table by_full (id int primary key, v text);
+alter table by_full replica identity full;
+create table by_index (id int primary key, code text not null unique, v text);
+alter table by_index replica identity using index by_index_code_key;
+create table toasted (id int primary key, small text, big text);
+alter table toasted alter column big set storage external;
+create type mood as enum ('calm', 'wild');
+create table moods (id int primary key, mood mood, price numeric(7,2));
+create publication frames for table by_default, by_full, by_index, toasted, moods;
+create publication frames_insert_only for table by_nothing with (publish = 'insert');
+select pg_replication_origin_create('upstream');
