@@ -21,7 +21,8 @@ pub enum ReplicationMessage<'a> {
 /// Shape: `Byte1('w')` · `Int64` `wal_start` · `Int64` `wal_end` · `Int64` `sent_at` · payload to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XLogData<'a> {
-    /// Position of what the message is about; of a row change, its record in the log. Zero for some messages.
+    /// Position of what the message is about; of a row change, its record in the log. Zero for Relation, Type, and a
+    /// Begin that an Origin follows: so it is no watermark without a look at the message.
     pub wal_start: Lsn,
     /// The current end of WAL on the server; of logical replication, equal to `wal_start`.
     pub wal_end: Lsn,

@@ -284,6 +284,27 @@ fn the_origin_of_a_replicated_transaction_is_told() {
 }
 
 #[test]
+fn changes_and_commits_have_a_position_and_descriptions_have_none() {
+    for file in [VERSION_1, BINARY, VERSION_4_STREAMING, VERSION_4_PREPARED] {
+        let bodies = bodies(file);
+        let messages = messages(&bodies);
+        let next = messages
+            .iter()
+            .skip(1)
+            .map(|(_, message)| Some(*message))
+            .chain([None]);
+        for ((lsn, message), next) in messages.iter().zip(next) {
+            let unplaced = match message {
+                Message::Relation(_) | Message::Type(_) => true,
+                Message::Begin(_) => matches!(next, Some(Message::Origin(_))),
+                _ => false,
+            };
+            assert_eq!(*lsn == Lsn::ZERO, unplaced, "{} at {lsn}", message.name());
+        }
+    }
+}
+
+#[test]
 fn no_id_comes_twice() {
     for file in [VERSION_1, BINARY] {
         let bodies = bodies(file);
