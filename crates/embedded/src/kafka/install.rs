@@ -1,0 +1,93 @@
+//! Kafka's jars and the Java that runs them.
+//!
+//! In: a version. Out: a class path, complete and verified, and a `java`. Never here: brokers.
+
+use std::path::{Path, PathBuf};
+
+use super::KafkaVersion;
+use crate::{EmbeddedError, Progress, cache, java, lock, maven};
+
+/// What every Java program of one Kafka version needs.
+#[derive(Debug, Clone)]
+pub(super) struct Programs {
+    pub(super) version: KafkaVersion,
+    pub(super) java: PathBuf,
+    pub(super) libs_dir: PathBuf,
+    pub(super) class_path: String,
+}
+
+impl Programs {
+    /// Finds Java and makes sure that the jars are in the cache.
+    pub(super) async fn provide(
+        version: KafkaVersion,
+        progress: &dyn Progress,
+    ) -> Result<Self, EmbeddedError> {
+        let (lock, java_minimum) = match version {
+            KafkaVersion::V3_9_2 => (lock::KAFKA_3, 11),
+            KafkaVersion::V4_3_1 => (lock::KAFKA_4, 17),
+        };
+        let name = format!("Apache Kafka {}", version.as_str());
+        let java = java::find(&name, java_minimum)?;
+        let cache = cache::folder()?;
+        let libs_dir = cache.join("kafka").join(version.as_str()).join("libs");
+        let artifacts = lock::artifacts(lock);
+        maven::provide(&name, &artifacts, &cache, &libs_dir, progress).await?;
+        // Only what is pinned, whatever else lies in that folder.
+        let jars: Vec<String> = artifacts
+            .iter()
+            .map(|artifact| libs_dir.join(artifact.file_name()).display().to_string())
+            .collect();
+        Ok(Self {
+            version,
+            java,
+            libs_dir,
+            class_path: jars.join(":"),
+        })
+    }
+
+    /// Folder for what is made once per version, beside the jars.
+    pub(super) fn folder(&self) -> &Path {
+        self.libs_dir.parent().unwrap_or(&self.libs_dir)
+    }
+
+    /// Arguments of `java` up to the main class; the log goes to standard output at level WARN.
+    pub(super) fn java_arguments(&self, heap_mib: u32, log4j: &Path) -> Vec<String> {
+        let log4j_property = match self.version {
+            KafkaVersion::V3_9_2 => "log4j.configuration",
+            KafkaVersion::V4_3_1 => "log4j2.configurationFile",
+        };
+        vec![
+            format!("-Xmx{heap_mib}m"),
+            "-XX:+UseSerialGC".to_owned(),
+            "-XX:-UsePerfData".to_owned(),
+            "-Xshare:auto".to_owned(),
+            "-Djava.awt.headless=true".to_owned(),
+            format!("-D{log4j_property}=file:{}", log4j.display()),
+            "-cp".to_owned(),
+            self.class_path.clone(),
+        ]
+    }
+
+    /// Name and content of the logging configuration.
+    pub(super) fn log4j(&self) -> (&'static str, &'static str) {
+        match self.version {
+            KafkaVersion::V3_9_2 => (
+                "log4j.properties",
+                "log4j.rootLogger=WARN, out\n\
+                 log4j.appender.out=org.apache.log4j.ConsoleAppender\n\
+                 log4j.appender.out.layout=org.apache.log4j.PatternLayout\n\
+                 log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n\n",
+            ),
+            KafkaVersion::V4_3_1 => (
+                "log4j2.properties",
+                "status=WARN\n\
+                 appender.out.type=Console\n\
+                 appender.out.name=out\n\
+                 appender.out.layout.type=PatternLayout\n\
+                 appender.out.layout.pattern=[%d] %p %m (%c)%n%throwable\n\
+                 rootLogger.level=WARN\n\
+                 rootLogger.appenderRef.out.ref=out\n",
+            ),
+        }
+    }
+}
