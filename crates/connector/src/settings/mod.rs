@@ -1,1 +1,300 @@
-//! What the connector needs, checked.
+//! Everything one connector needs to know, ready to use.
+//!
+//! In: a [`Spec`](crate::spec::Spec) and the [`Environment`]. Out: [`Settings`], or all problems at once.
+//! Never: a key that is ignored in silence. Each one is in the table [`keys`]: it works, or it needs nothing and is
+//! noted, or it is an error.
+
+mod delivery;
+mod environment;
+mod events;
+mod filter;
+mod identity;
+pub mod keys;
+mod page;
+mod pattern;
+pub mod problem;
+mod snapshot;
+mod source;
+mod store;
+mod survey;
+mod topics;
+mod values;
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use envelope::EncoderSettings;
+use kafka::{ClientConfig, ProducerSettings};
+use postgres::{ConnectionConfig, Feedback, PgoutputOptions};
+
+pub use delivery::{CommitLimits, DeliveryGuarantee, GapPolicy, RetrySettings};
+pub use environment::Environment;
+pub use events::EVENT_ID_HEADER;
+pub use filter::{ColumnFilter, MessageFilter, MessageKeys, TableFilter};
+pub use page::page;
+pub use problem::{InvalidSettings, Problem};
+pub use snapshot::{SnapshotMode, SnapshotSettings};
+pub use source::{Autocreate, PublicationSettings, SlotSettings};
+pub use topics::TopicCreation;
+
+use crate::spec::Spec;
+use identity::{connector_class, connector_name, plugin, prefixed, topic_prefix};
+use survey::survey;
+use values::Values;
+
+/// A connector's name: not empty, without control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConnectorName(String);
+
+impl ConnectorName {
+    /// The name as typed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ConnectorName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A key that was given and needs nothing, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The key.
+    pub key: String,
+    /// Why there is nothing to do.
+    pub reason: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "`{}` needs nothing here: {}",
+            self.key, self.reason
+        )
+    }
+}
+
+/// One connector's settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `name`.
+    pub name: ConnectorName,
+    /// Where the source is.
+    pub source: ConnectionConfig,
+    /// Where Kafka is.
+    pub store: ClientConfig,
+    /// The form of records. `database` is empty here; the server tells it.
+    pub encoder: EncoderSettings,
+    /// The replication slot.
+    pub slot: SlotSettings,
+    /// The publication.
+    pub publication: PublicationSettings,
+    /// Which tables are captured.
+    pub tables: TableFilter,
+    /// Which columns.
+    pub columns: ColumnFilter,
+    /// Which keys are not the tables' own.
+    pub message_keys: MessageKeys,
+    /// Which logical messages are captured.
+    pub message_prefixes: MessageFilter,
+    /// What is read before streaming.
+    pub snapshot: SnapshotSettings,
+    /// Limits of one Kafka transaction.
+    pub commit: CommitLimits,
+    /// The transactional producer.
+    pub producer: ProducerSettings,
+    /// How missing topics are made.
+    pub topic_creation: TopicCreation,
+    /// Compacted topic with the checkpoints.
+    pub offsets_topic: String,
+    /// Its partitions, when it is made.
+    pub offsets_topic_partitions: i32,
+    /// `<group>.<name>`: whoever has it last, owns the connector.
+    pub transactional_id: String,
+    /// What a reader of the topics may rely on.
+    pub delivery: DeliveryGuarantee,
+    /// Longest time between two status updates to PostgreSQL.
+    pub status_interval: Duration,
+    /// Pauses between take-overs.
+    pub retry: RetrySettings,
+    /// What happens when the source lacks what the checkpoint needs.
+    pub gap_policy: GapPolicy,
+    /// Keys that need nothing here; logged once at the start.
+    pub notes: Vec<Note>,
+}
+
+impl Settings {
+    /// Turns what was typed into what can be run.
+    ///
+    /// Errors: every problem at once, each with its key, the reason and the fix.
+    pub fn resolve(spec: &Spec, environment: &Environment) -> Result<Self, InvalidSettings> {
+        let mut values = Values::new(&spec.config);
+        let notes = survey(&mut values);
+        let settings = Self::read(&mut values, spec, environment, notes);
+        let mut problems = values.problems;
+        // By key, so that the same mistake reads the same whatever order the parsers have.
+        problems.sort_by(|one, other| (&one.key, one.code).cmp(&(&other.key, other.code)));
+        problems.dedup();
+        InvalidSettings::unless_empty(problems)?;
+        settings.ok_or_else(unusable)
+    }
+
+    fn read(
+        values: &mut Values<'_>,
+        spec: &Spec,
+        environment: &Environment,
+        notes: Vec<Note>,
+    ) -> Option<Self> {
+        let name = connector_name(values, spec);
+        connector_class(values);
+        plugin(values);
+        let prefix = environment.kafka_prefix.as_deref().unwrap_or_default();
+        let topic_prefix = prefixed(prefix, &topic_prefix(values));
+        let group = prefixed(prefix, values.text("tributary.group").unwrap_or_default());
+        let transactional_id = format!("{group}.{name}");
+        let offsets_topic = match values.given("tributary.offsets.topic") {
+            Some(topic) => prefixed(prefix, topic),
+            None => format!("{group}-offsets"),
+        };
+        let delivery = delivery::guarantee(values);
+        let source = source::connection(values, environment, &name);
+        let store = store::read(values, environment, &name);
+        let slot = source::slot(values);
+        let publication = source::publication(values);
+        let encoder = events::encoder(values, &topic_prefix);
+        let tables = TableFilter::read(values);
+        let columns = ColumnFilter::read(values);
+        let message_keys = MessageKeys::read(values);
+        let message_prefixes = MessageFilter::read(values);
+        let snapshot = SnapshotSettings::read(values);
+        let commit = CommitLimits::read(values);
+        let topic_creation = TopicCreation::read(values);
+        let partitions = values.number("tributary.offsets.topic.partitions", 1, 1000);
+        let status_interval = source::status_interval(values);
+        let retry = RetrySettings::read(values);
+        let gap_policy = GapPolicy::read(values);
+        let (store, store_notes) = store?;
+        let producer = producer(values, store.producer, delivery, &transactional_id);
+        Some(Self {
+            name: ConnectorName(name),
+            source,
+            store: store.client,
+            encoder,
+            slot: slot?,
+            publication,
+            tables,
+            columns,
+            message_keys,
+            message_prefixes,
+            snapshot,
+            commit,
+            producer,
+            topic_creation,
+            offsets_topic,
+            offsets_topic_partitions: i32::try_from(partitions).unwrap_or(1),
+            transactional_id,
+            delivery,
+            status_interval,
+            retry,
+            gap_policy,
+            notes: notes.into_iter().chain(store_notes).collect(),
+        })
+    }
+
+    /// Only where Kafka is, for commands that need nothing else.
+    pub fn resolve_store(
+        spec: &Spec,
+        environment: &Environment,
+    ) -> Result<ClientConfig, InvalidSettings> {
+        let mut values = Values::new(&spec.config);
+        survey(&mut values);
+        let store = store::read(&mut values, environment, "");
+        InvalidSettings::unless_empty(values.problems)?;
+        store.map(|(store, _)| store.client).ok_or_else(unusable)
+    }
+
+    /// What the stream is asked for. Protocol version 1: whole transactions, in commit order.
+    pub fn pgoutput_options(&self) -> PgoutputOptions {
+        let mut origin = None;
+        let mut extra = Vec::new();
+        for (name, value) in &self.slot.stream_params {
+            if name == "origin" {
+                origin = Some(value.clone());
+            } else {
+                extra.push((name.clone(), value.clone()));
+            }
+        }
+        PgoutputOptions {
+            proto_version: 1,
+            publications: vec![self.publication.name.clone()],
+            messages: true,
+            origin,
+            extra,
+        }
+    }
+
+    /// How often the stream reports back.
+    pub fn feedback(&self) -> Feedback {
+        Feedback {
+            status_interval: self.status_interval,
+        }
+    }
+
+    /// Everything that decides which changes the stream has, as text: a position inside a transaction counts changes, so it
+    /// means something only under the options it was counted under.
+    pub fn stream_options_fingerprint(&self) -> String {
+        let options = self.pgoutput_options();
+        let mut text = format!(
+            "proto_version={};publication_names={};messages={}",
+            options.proto_version,
+            options.publications.join(","),
+            options.messages
+        );
+        let origin = options.origin.map(|origin| ("origin".to_owned(), origin));
+        for (name, value) in origin.into_iter().chain(options.extra) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ";{name}={value}");
+        }
+        text
+    }
+}
+
+/// Stands in where a parser gave nothing and said nothing; there is no such parser.
+fn unusable() -> InvalidSettings {
+    let fix = "please report it, with the configuration";
+    InvalidSettings {
+        problems: vec![Problem::new(
+            "CF003",
+            "",
+            "the configuration cannot be used",
+            fix,
+        )],
+    }
+}
+
+/// The producer, with the identity that makes its transactions this connector's.
+fn producer(
+    values: &mut Values<'_>,
+    mut producer: ProducerSettings,
+    delivery: DeliveryGuarantee,
+    transactional_id: &str,
+) -> ProducerSettings {
+    let exactly_once = delivery == DeliveryGuarantee::ExactlyOnce;
+    if exactly_once && !producer.acks_all {
+        values.problems.push(Problem::new(
+            "CF006",
+            "producer.override.acks",
+            "exactly once needs `all`: a commit must know that its records are stored",
+            "remove it, or set `tributary.delivery.guarantee=at_least_once`",
+        ));
+    }
+    producer.transactional_id = exactly_once.then(|| transactional_id.to_owned());
+    producer
+}
+
+#[cfg(test)]
+mod tests;

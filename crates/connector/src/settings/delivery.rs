@@ -1,0 +1,116 @@
+//! How changes are committed to Kafka, and what happens when something fails.
+
+use std::time::Duration;
+
+use super::problem::Problem;
+use super::values::{Choice, Values};
+use crate::boundary::BoundaryLimits;
+
+/// What a reader of the topics may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryGuarantee {
+    /// A `read_committed` reader sees every change once.
+    ExactlyOnce,
+    /// Every change is there, after a fault some twice.
+    AtLeastOnce,
+}
+
+/// What happens when the source no longer has what the checkpoint needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapPolicy {
+    /// Stop, and say what is missing.
+    Fail,
+}
+
+/// Limits of one Kafka transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitLimits {
+    /// `tributary.commit.bytes.max`.
+    pub bytes_max: usize,
+    /// `tributary.commit.interval.max.ms`.
+    pub interval_max: Duration,
+    /// `tributary.checkpoint.idle.interval.ms`.
+    pub idle_checkpoint_interval: Duration,
+}
+
+/// Pauses between take-overs.
+#[derive(Debug, Clone, Copy)]
+pub struct RetrySettings {
+    /// `retriable.restart.connector.wait.ms`: the longest pause.
+    pub wait_max: Duration,
+}
+
+impl CommitLimits {
+    pub(super) fn read(values: &mut Values<'_>) -> Self {
+        let bytes_max = values.number("tributary.commit.bytes.max", 1024, 1 << 30);
+        Self {
+            bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+            interval_max: values.milliseconds("tributary.commit.interval.max.ms", 1, 60_000),
+            idle_checkpoint_interval: values.milliseconds(
+                "tributary.checkpoint.idle.interval.ms",
+                100,
+                600_000,
+            ),
+        }
+    }
+
+    /// The same limits as the decision about commits takes them.
+    pub fn boundary(&self) -> BoundaryLimits {
+        BoundaryLimits {
+            bytes_max: self.bytes_max,
+            interval_max: self.interval_max,
+            idle_checkpoint_interval: self.idle_checkpoint_interval,
+        }
+    }
+}
+
+impl RetrySettings {
+    pub(super) fn read(values: &mut Values<'_>) -> Self {
+        Self {
+            wait_max: values.milliseconds("retriable.restart.connector.wait.ms", 100, 3_600_000),
+        }
+    }
+}
+
+impl GapPolicy {
+    pub(super) fn read(values: &mut Values<'_>) -> Self {
+        values.choice(
+            "tributary.gap.policy",
+            &[
+                ("fail", Choice::Is(Self::Fail)),
+                ("resnapshot", Choice::NotYet),
+            ],
+            Self::Fail,
+        )
+    }
+}
+
+/// Our key and Connect's, which must not contradict each other.
+pub(super) fn guarantee(values: &mut Values<'_>) -> DeliveryGuarantee {
+    const KEY: &str = "tributary.delivery.guarantee";
+    let delivery = values.choice(
+        KEY,
+        &[
+            ("exactly_once", Choice::Is(DeliveryGuarantee::ExactlyOnce)),
+            ("at_least_once", Choice::Is(DeliveryGuarantee::AtLeastOnce)),
+        ],
+        DeliveryGuarantee::ExactlyOnce,
+    );
+    let required = values.choice(
+        "exactly.once.support",
+        &[
+            ("requested", Choice::Is(false)),
+            ("required", Choice::Is(true)),
+        ],
+        false,
+    );
+    if required && delivery == DeliveryGuarantee::AtLeastOnce {
+        values.problems.push(Problem::new(
+            "CF006",
+            KEY,
+            "`exactly.once.support=required` asks for more than `at_least_once`",
+            "remove one of the two",
+        ));
+    }
+    delivery
+}

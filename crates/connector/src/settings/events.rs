@@ -1,0 +1,176 @@
+//! What records look like: everything the encoder wants to know.
+//!
+//! Source: Debezium documentation, "PostgreSQL connector properties"; Kafka Connect, `JsonConverterConfig`.
+
+use envelope::{
+    BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
+    FormatSettings, HstoreHandling, IntervalHandling, SkippedOperations, TimePrecision,
+};
+
+use super::problem::Problem;
+use super::values::{Choice, Values};
+
+/// Name of the header with the stable id of a change.
+pub const EVENT_ID_HEADER: &str = "tributary.event.id";
+
+/// Reads the form of records. The database's name is filled in when it is known.
+pub(super) fn encoder(values: &mut Values<'_>, topic_prefix: &str) -> EncoderSettings {
+    let mut settings = EncoderSettings::new(topic_prefix, "", env!("CARGO_PKG_VERSION"));
+    settings.topic_delimiter = values
+        .choice(
+            "topic.delimiter",
+            &[
+                (".", Choice::Is(".")),
+                ("_", Choice::Is("_")),
+                ("-", Choice::Is("-")),
+            ],
+            ".",
+        )
+        .to_owned();
+    settings.key = format(values, "key");
+    settings.value = format(values, "value");
+    handling(values, &mut settings);
+    settings.unavailable_value_placeholder = placeholder(values);
+    settings.tombstones_on_delete = values.flag("tombstones.on.delete");
+    settings.skipped_operations = skipped_operations(values);
+    settings.include_unknown_datatypes = values.flag("include.unknown.datatypes");
+    settings.extended_headers = values
+        .flag("extended.headers.enabled")
+        .then(|| ContextHeaders {
+            logical_name: topic_prefix.to_owned(),
+            task_id: "0".to_owned(),
+            connector_name: "postgresql".to_owned(),
+            run_id: uuid::Uuid::new_v4().to_string(),
+        });
+    settings.event_id_header = values
+        .flag("tributary.event.id.header.enabled")
+        .then(|| EVENT_ID_HEADER.to_owned());
+    settings
+}
+
+/// The `*.handling.mode` family.
+fn handling(values: &mut Values<'_>, settings: &mut EncoderSettings) {
+    settings.decimal_handling = values.choice(
+        "decimal.handling.mode",
+        &[
+            ("precise", Choice::Is(DecimalHandling::Precise)),
+            ("double", Choice::Is(DecimalHandling::Double)),
+            ("string", Choice::Is(DecimalHandling::String)),
+        ],
+        DecimalHandling::Precise,
+    );
+    settings.time_precision = values.choice(
+        "time.precision.mode",
+        &[
+            ("adaptive", Choice::Is(TimePrecision::Adaptive)),
+            (
+                "adaptive_time_microseconds",
+                Choice::Is(TimePrecision::AdaptiveTimeMicroseconds),
+            ),
+            ("connect", Choice::Is(TimePrecision::Connect)),
+            ("microseconds", Choice::Is(TimePrecision::Microseconds)),
+            ("nanoseconds", Choice::Is(TimePrecision::Nanoseconds)),
+            ("isostring", Choice::Is(TimePrecision::IsoString)),
+            ("structured", Choice::NotYet),
+        ],
+        TimePrecision::Adaptive,
+    );
+    settings.interval_handling = values.choice(
+        "interval.handling.mode",
+        &[
+            ("numeric", Choice::Is(IntervalHandling::Numeric)),
+            ("string", Choice::Is(IntervalHandling::String)),
+        ],
+        IntervalHandling::Numeric,
+    );
+    settings.binary_handling = values.choice(
+        "binary.handling.mode",
+        &[
+            ("bytes", Choice::Is(BinaryHandling::Bytes)),
+            ("base64", Choice::Is(BinaryHandling::Base64)),
+            ("base64-url-safe", Choice::Is(BinaryHandling::Base64UrlSafe)),
+            ("hex", Choice::Is(BinaryHandling::Hex)),
+        ],
+        BinaryHandling::Bytes,
+    );
+    settings.hstore_handling = values.choice(
+        "hstore.handling.mode",
+        &[
+            ("json", Choice::Is(HstoreHandling::Json)),
+            ("map", Choice::Is(HstoreHandling::Map)),
+        ],
+        HstoreHandling::Json,
+    );
+    settings.money_fraction_digits =
+        u32::try_from(values.number("money.fraction.digits", 0, 18)).unwrap_or_default();
+}
+
+/// One `JsonConverter`. Another converter is refused.
+fn format(values: &mut Values<'_>, side: &str) -> FormatSettings {
+    const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+    let class_key = format!("{side}.converter");
+    let class = values.text(&class_key).unwrap_or_default();
+    // Connect finds a converter by its full name, its simple name, or that without `Converter`.
+    if ![JSON, "JsonConverter", "Json"].contains(&class) {
+        values.problems.push(Problem::new(
+            "CF004",
+            &class_key,
+            format!("converter `{class}` is not supported yet"),
+            format!("write `{JSON}`"),
+        ));
+    }
+    FormatSettings {
+        schemas_enable: values.flag(&format!("{class_key}.schemas.enable")),
+        replace_null_with_default: values.flag(&format!("{class_key}.replace.null.with.default")),
+        decimal_format: values.choice(
+            &format!("{class_key}.decimal.format"),
+            &[
+                ("BASE64", Choice::Is(DecimalFormat::Base64)),
+                ("NUMERIC", Choice::Is(DecimalFormat::Numeric)),
+            ],
+            DecimalFormat::Base64,
+        ),
+    }
+}
+
+fn placeholder(values: &mut Values<'_>) -> String {
+    const KEY: &str = "unavailable.value.placeholder";
+    let text = values.text(KEY).unwrap_or_default();
+    if let Some(digits) = text.strip_prefix("hex:")
+        && hex::decode(digits).is_err()
+    {
+        values.invalid(
+            KEY,
+            "what follows `hex:` is not hexadecimal",
+            "write pairs of hexadecimal digits after `hex:`",
+        );
+    }
+    text.to_owned()
+}
+
+fn skipped_operations(values: &mut Values<'_>) -> SkippedOperations {
+    const KEY: &str = "skipped.operations";
+    let mut skipped = SkippedOperations {
+        create: false,
+        update: false,
+        delete: false,
+        truncate: false,
+    };
+    for item in values.list(KEY) {
+        match item.to_ascii_lowercase().as_str() {
+            "c" => skipped.create = true,
+            "u" => skipped.update = true,
+            "d" => skipped.delete = true,
+            "t" => skipped.truncate = true,
+            "none" => {}
+            other => {
+                values.invalid(
+                    KEY,
+                    &format!("`{other}` is not an operation"),
+                    "write some of c, u, d, t, or none",
+                );
+            }
+        }
+    }
+    skipped
+}

@@ -1,0 +1,240 @@
+//! Keys that say what is read from the source: slot, publication, filters, snapshot.
+
+use super::{Key, needs_nothing, not_yet, supported};
+
+pub(super) const SLOT_AND_PUBLICATION: &[Key] = &[
+    supported(
+        "plugin.name",
+        "pgoutput",
+        "Must be `pgoutput`, which every server has (Debezium's default is `decoderbufs`).",
+    ),
+    supported(
+        "slot.name",
+        "debezium",
+        "Name of the replication slot: lower-case letters, digits and underscores.",
+    ),
+    supported(
+        "slot.drop.on.stop",
+        "false",
+        "Drop the slot on a graceful stop. The next start then has a gap; for tests only.",
+    ),
+    supported(
+        "slot.failover",
+        "false",
+        "Create the slot as a failover slot (PostgreSQL 17 and later).",
+    ),
+    supported(
+        "slot.stream.params",
+        "",
+        "Options for the stream as `key=value;key=value`, for example `origin=none`.",
+    ),
+    needs_nothing("slot.max.retries", "6", "see `errors.max.retries`"),
+    needs_nothing(
+        "slot.retry.delay.ms",
+        "10000",
+        "see `retriable.restart.connector.wait.ms`",
+    ),
+    supported(
+        "publication.name",
+        "dbz_publication",
+        "Name of the publication.",
+    ),
+    supported(
+        "publication.autocreate.mode",
+        "filtered",
+        "`filtered`: a publication of exactly the captured tables, kept so (Debezium's default is `all_tables`); `all_tables`: FOR ALL TABLES; `no_tables`: an empty one if there is none; `disabled`: must exist. Publishing a table without replica identity makes PostgreSQL refuse its updates, hence the other default.",
+    ),
+    supported(
+        "publish.via.partition.root",
+        "false",
+        "Changes of partitions are published as changes of the partitioned table. A new publication gets it; an existing one is left as it is.",
+    ),
+    not_yet(
+        "replica.identity.autoset.values",
+        "",
+        "run `ALTER TABLE … REPLICA IDENTITY …` yourself; `tributary check` prints the statements",
+    ),
+    needs_nothing(
+        "xmin.fetch.interval.ms",
+        "0",
+        "`source.xmin` is null, as with Debezium's default",
+    ),
+    needs_nothing(
+        "schema.refresh.mode",
+        "columns_diff",
+        "a table's shape comes from the stream and is looked up again whenever it changes",
+    ),
+    needs_nothing(
+        "internal.slot.seek.to.known.offset.on.start",
+        "false",
+        "the stream always starts at the checkpoint",
+    ),
+    needs_nothing(
+        "internal.log.position.check.enable",
+        "true",
+        "slot and checkpoint are always compared",
+    ),
+    needs_nothing(
+        "internal.create.slot.command.timeout",
+        "90",
+        "creating a slot waits for older transactions and says whose they are",
+    ),
+];
+
+pub(super) const FILTERS: &[Key] = &[
+    supported(
+        "schema.include.list",
+        "",
+        "Schemas to capture. Comma-separated regular expressions, each matching the whole name, without regard to case.",
+    ),
+    supported(
+        "schema.exclude.list",
+        "",
+        "Schemas not to capture; excludes `schema.include.list`.",
+    ),
+    supported(
+        "table.include.list",
+        "",
+        "Tables to capture, as `schema.table`. Comma-separated regular expressions, each matching the whole name, without regard to case.",
+    ),
+    supported(
+        "table.exclude.list",
+        "",
+        "Tables not to capture; excludes `table.include.list`.",
+    ),
+    supported(
+        "column.include.list",
+        "",
+        "Columns to capture, as `schema.table.column`. Key columns stay in the key.",
+    ),
+    supported(
+        "column.exclude.list",
+        "",
+        "Columns not to capture; excludes `column.include.list`.",
+    ),
+    supported(
+        "message.prefix.include.list",
+        "",
+        "Prefixes of logical messages (`pg_logical_emit_message`) to capture.",
+    ),
+    supported(
+        "message.prefix.exclude.list",
+        "",
+        "Prefixes not to capture; excludes `message.prefix.include.list`.",
+    ),
+    supported(
+        "message.key.columns",
+        "",
+        "`schema.table:column,column;…`: columns of the record key in place of the table's own. Table and columns are regular expressions.",
+    ),
+    needs_nothing(
+        "table.ignore.builtin",
+        "true",
+        "system schemas, `pg_temp*` and `spatial_ref_sys` are never captured",
+    ),
+    not_yet(
+        "skip.messages.without.change",
+        "false",
+        "leave it at `false`",
+    ),
+    not_yet(
+        "guardrail.collections.max",
+        "0",
+        "leave it at 0; `tributary check` lists the captured tables",
+    ),
+    needs_nothing(
+        "guardrail.collections.limit.action",
+        "warn",
+        "there is no limit while `guardrail.collections.max` is 0",
+    ),
+];
+
+pub(super) const SNAPSHOT: &[Key] = &[
+    supported(
+        "snapshot.mode",
+        "initial",
+        "`initial`: copy the tables once, then stream; `initial_only`: copy and end; `no_data` (older: `never`): stream only; `always`: copy at every start, then stream.",
+    ),
+    supported(
+        "snapshot.max.threads",
+        "1",
+        "How many readers copy at the same time, all within one exported snapshot.",
+    ),
+    needs_nothing(
+        "snapshot.max.threads.multiplier",
+        "1",
+        "tables are cut into chunks by size",
+    ),
+    needs_nothing(
+        "legacy.snapshot.max.threads",
+        "false",
+        "tables are cut into chunks by size",
+    ),
+    needs_nothing(
+        "snapshot.tables.order.by.row.count",
+        "disabled",
+        "chunks of all tables share the readers, so the order does not change the duration",
+    ),
+    needs_nothing(
+        "snapshot.fetch.size",
+        "10240",
+        "tables are read by COPY, which streams; there is nothing to fetch",
+    ),
+    needs_nothing(
+        "snapshot.locking.mode",
+        "none",
+        "the exported snapshot needs no locks",
+    ),
+    needs_nothing(
+        "snapshot.lock.timeout.ms",
+        "10000",
+        "the exported snapshot needs no locks",
+    ),
+    needs_nothing(
+        "snapshot.isolation.mode",
+        "serializable",
+        "all readers share the snapshot that the slot exported; no weaker or stronger one joins the stream without a gap",
+    ),
+    not_yet("snapshot.delay.ms", "0", "start the connector later"),
+    not_yet(
+        "snapshot.include.collection.list",
+        "",
+        "capture the tables with a connector of their own",
+    ),
+    not_yet("snapshot.select.statement.overrides", "", "leave it out"),
+    not_yet(
+        "snapshot.select.statement.overrides.<table>",
+        "",
+        "leave it out",
+    ),
+    not_yet(
+        "snapshot.query.mode",
+        "select_all",
+        "leave it at `select_all`",
+    ),
+    not_yet(
+        "snapshot.query.mode.custom.name",
+        "",
+        "leave `snapshot.query.mode` at `select_all`",
+    ),
+    not_yet(
+        "snapshot.locking.mode.custom.name",
+        "",
+        "leave it out: the exported snapshot needs no locks",
+    ),
+    not_yet(
+        "snapshot.mode.custom.name",
+        "",
+        "use one of the named snapshot modes",
+    ),
+    not_yet(
+        "snapshot.mode.configuration.based.<flag>",
+        "",
+        "use one of the named snapshot modes",
+    ),
+    needs_nothing(
+        "internal.snapshot.scan.all.columns.force",
+        "false",
+        "only the captured tables are looked up in the catalog",
+    ),
+];

@@ -1,0 +1,236 @@
+//! Keys that shape records: values, converters, topics.
+
+use super::{Key, needs_nothing, not_yet, supported};
+
+pub(super) const EVENTS: &[Key] = &[
+    supported(
+        "decimal.handling.mode",
+        "precise",
+        "`precise` (bytes with scale), `double` or `string`.",
+    ),
+    supported(
+        "time.precision.mode",
+        "adaptive",
+        "`adaptive`, `adaptive_time_microseconds`, `connect`, `microseconds`, `nanoseconds` or `isostring`.",
+    ),
+    supported(
+        "interval.handling.mode",
+        "numeric",
+        "`numeric` (microseconds) or `string` (ISO 8601).",
+    ),
+    supported(
+        "binary.handling.mode",
+        "bytes",
+        "`bytes`, `base64`, `base64-url-safe` or `hex`.",
+    ),
+    supported(
+        "money.fraction.digits",
+        "2",
+        "Digits after the point of `money`.",
+    ),
+    supported("hstore.handling.mode", "json", "`json` or `map`."),
+    supported(
+        "include.unknown.datatypes",
+        "false",
+        "Columns of types without a mapping as their text. Without it such a column must be excluded by `column.exclude.list`.",
+    ),
+    supported(
+        "unavailable.value.placeholder",
+        "__debezium_unavailable_value",
+        "Stands for a large value that did not change and that PostgreSQL therefore did not send; `hex:` in front gives bytes.",
+    ),
+    supported(
+        "tombstones.on.delete",
+        "true",
+        "A delete is followed by a record with the same key and no value.",
+    ),
+    supported(
+        "skipped.operations",
+        "t",
+        "Operations not to send: `c`, `u`, `d`, `t`, comma-separated, or `none`.",
+    ),
+    supported(
+        "extended.headers.enabled",
+        "true",
+        "Headers `__debezium.context.*` on every record.",
+    ),
+    not_yet("schema.name.adjustment.mode", "none", "leave it at `none`"),
+    not_yet("field.name.adjustment.mode", "none", "leave it at `none`"),
+    not_yet(
+        "column.truncate.to.<length>.chars",
+        "",
+        "exclude the column with `column.exclude.list`",
+    ),
+    not_yet(
+        "column.mask.with.<length>.chars",
+        "",
+        "exclude the column with `column.exclude.list`",
+    ),
+    not_yet(
+        "column.mask.hash.<rest>",
+        "",
+        "exclude the column with `column.exclude.list`",
+    ),
+    not_yet("column.propagate.source.type", "", "leave it out"),
+    not_yet("datatype.propagate.source.type", "", "leave it out"),
+    not_yet("converters", "", "leave it out"),
+    not_yet("post.processors", "", "leave it out"),
+    not_yet(
+        "provide.transaction.metadata",
+        "false",
+        "leave it at `false`",
+    ),
+    not_yet("transaction.metadata.factory", "", "leave it out"),
+    needs_nothing(
+        "topic.transaction",
+        "transaction",
+        "there is no transaction topic while `provide.transaction.metadata` is false",
+    ),
+    needs_nothing(
+        "include.schema.changes",
+        "true",
+        "without effect for PostgreSQL, in Debezium too",
+    ),
+    needs_nothing(
+        "include.schema.comments",
+        "false",
+        "without effect for PostgreSQL, in Debezium too",
+    ),
+    not_yet("sourceinfo.struct.maker", "", "leave it out"),
+];
+
+pub(super) const CONVERTERS: &[Key] = &[
+    supported(
+        "key.converter",
+        "org.apache.kafka.connect.json.JsonConverter",
+        "Must be JsonConverter.",
+    ),
+    supported(
+        "key.converter.schemas.enable",
+        "true",
+        "Each key carries its schema.",
+    ),
+    supported(
+        "key.converter.replace.null.with.default",
+        "true",
+        "As `value.converter.replace.null.with.default`, for keys.",
+    ),
+    supported(
+        "key.converter.decimal.format",
+        "BASE64",
+        "`BASE64` or `NUMERIC`.",
+    ),
+    needs_nothing(
+        "key.converter.schemas.cache.size",
+        "1000",
+        "schemas are rendered once per version of a table",
+    ),
+    supported(
+        "value.converter",
+        "org.apache.kafka.connect.json.JsonConverter",
+        "Must be JsonConverter.",
+    ),
+    supported(
+        "value.converter.schemas.enable",
+        "true",
+        "Each value carries its schema.",
+    ),
+    supported(
+        "value.converter.replace.null.with.default",
+        "true",
+        "A NULL in a column that has a default is written as that default, as Connect does. Connectors made by flags have `false`.",
+    ),
+    supported(
+        "value.converter.decimal.format",
+        "BASE64",
+        "`BASE64` or `NUMERIC`.",
+    ),
+    needs_nothing(
+        "value.converter.schemas.cache.size",
+        "1000",
+        "schemas are rendered once per version of a table",
+    ),
+    not_yet(
+        "key.converter.<option>",
+        "",
+        "use JsonConverter and its options `schemas.enable`, `replace.null.with.default`, `decimal.format`",
+    ),
+    not_yet(
+        "value.converter.<option>",
+        "",
+        "use JsonConverter and its options `schemas.enable`, `replace.null.with.default`, `decimal.format`",
+    ),
+    not_yet(
+        "header.converter.<option>",
+        "",
+        "leave it out: headers are written as SimpleHeaderConverter writes them",
+    ),
+];
+
+pub(super) const TOPICS: &[Key] = &[
+    supported(
+        "topic.prefix",
+        "",
+        "Required. Begins every topic name and is `source.name` in events. Never change it. `KAFKA_PREFIX` is put in front of it.",
+    ),
+    supported(
+        "topic.delimiter",
+        ".",
+        "Stands between prefix, schema and table: `.`, `_` or `-`.",
+    ),
+    needs_nothing(
+        "topic.cache.size",
+        "10000",
+        "a topic name is computed once per version of a table",
+    ),
+    not_yet(
+        "topic.naming.strategy",
+        "io.debezium.schema.SchemaTopicNamingStrategy",
+        "leave it out: topics are named `<topic.prefix>.<schema>.<table>`",
+    ),
+    supported(
+        "topic.creation.default.partitions",
+        "-1",
+        "Partitions of a topic that does not exist yet; -1 is the broker's default.",
+    ),
+    supported(
+        "topic.creation.default.replication.factor",
+        "-1",
+        "Its replication factor; -1 is the broker's default.",
+    ),
+    supported(
+        "topic.creation.groups",
+        "",
+        "Further rules, comma-separated; the first that fits a topic counts.",
+    ),
+    supported(
+        "topic.creation.default.<config>",
+        "",
+        "Any topic configuration, for example `cleanup.policy`.",
+    ),
+    supported(
+        "topic.creation.<group>.include",
+        "",
+        "Topics the rule is for: comma-separated regular expressions, each matching the whole name.",
+    ),
+    supported(
+        "topic.creation.<group>.exclude",
+        "",
+        "Topics it is not for, even if included.",
+    ),
+    supported(
+        "topic.creation.<group>.partitions",
+        "",
+        "As in the default rule, which is used without it.",
+    ),
+    supported(
+        "topic.creation.<group>.replication.factor",
+        "",
+        "As in the default rule, which is used without it.",
+    ),
+    supported(
+        "topic.creation.<group>.<config>",
+        "",
+        "Any topic configuration. The default rule's are not inherited.",
+    ),
+];

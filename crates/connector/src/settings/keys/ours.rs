@@ -1,0 +1,61 @@
+//! Keys that only this connector has.
+
+use super::{Key, supported};
+
+pub(super) const KEYS: &[Key] = &[
+    supported(
+        "tributary.source.url",
+        "",
+        "Where the source is, as `postgres://user:password@host/database?options` or libpq keywords. `DATABASE_URL` without it.",
+    ),
+    supported(
+        "tributary.store.url",
+        "",
+        "Where Kafka is, as `kafka://host:port,host:port` or `kafka+ssl://…`. `KAFKA_URL` without it.",
+    ),
+    supported(
+        "tributary.group",
+        "tributary",
+        "Connectors of one group share an offsets topic; the transactional id is `<group>.<name>`.",
+    ),
+    supported(
+        "tributary.offsets.topic",
+        "",
+        "Compacted topic with the checkpoints; `<group>-offsets` without it.",
+    ),
+    supported(
+        "tributary.offsets.topic.partitions",
+        "5",
+        "Its partitions, when the connector makes it.",
+    ),
+    supported(
+        "tributary.delivery.guarantee",
+        "exactly_once",
+        "`exactly_once`, or `at_least_once` for brokers without transactions.",
+    ),
+    supported(
+        "tributary.commit.bytes.max",
+        "16777216",
+        "A Kafka transaction ends at this size, at the next end of a source transaction; a larger source transaction is cut.",
+    ),
+    supported(
+        "tributary.commit.interval.max.ms",
+        "100",
+        "A Kafka transaction that is never idle ends after this time.",
+    ),
+    supported(
+        "tributary.checkpoint.idle.interval.ms",
+        "5000",
+        "Least time between two checkpoints that carry no records.",
+    ),
+    supported(
+        "tributary.event.id.header.enabled",
+        "false",
+        "A header `tributary.event.id` that names each change for ever, the same after any replay. Connectors made by flags have `true`.",
+    ),
+    supported(
+        "tributary.gap.policy",
+        "fail",
+        "What happens when the source no longer has what the checkpoint needs: `fail` stops and says what is missing.",
+    ),
+];

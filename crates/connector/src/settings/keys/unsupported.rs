@@ -1,0 +1,113 @@
+//! Keys of parts that do not exist here yet, and names that Debezium has given up.
+
+use super::{Key, needs_nothing, not_yet, renamed};
+
+const SIGNALS: &str = "leave it out: there are no signals yet";
+const SIGNALS_IDLE: &str = "there are no signals while `signal.data.collection` is not set";
+const INCREMENTAL: &str = "there are no ad-hoc snapshots while signals are off";
+
+pub(super) const KEYS: &[Key] = &[
+    not_yet("signal.data.collection", "", SIGNALS),
+    not_yet("signal.enabled.channels", "source", SIGNALS),
+    not_yet("signal.kafka.topic", "", SIGNALS),
+    not_yet("signal.kafka.<option>", "", SIGNALS),
+    not_yet("signal.consumer.<option>", "", SIGNALS),
+    not_yet("signal.file", "", SIGNALS),
+    needs_nothing("signal.poll.interval.ms", "5000", SIGNALS_IDLE),
+    needs_nothing("signal.emit.failure.max.retries", "0", SIGNALS_IDLE),
+    needs_nothing("signal.emit.failure.backoff.ms", "10000", SIGNALS_IDLE),
+    needs_nothing("incremental.snapshot.chunk.size", "1024", INCREMENTAL),
+    needs_nothing(
+        "incremental.snapshot.watermarking.strategy",
+        "insert_insert",
+        INCREMENTAL,
+    ),
+    needs_nothing(
+        "incremental.snapshot.allow.schema.changes",
+        "false",
+        INCREMENTAL,
+    ),
+    needs_nothing(
+        "read.only",
+        "false",
+        "nothing is ever written to the captured tables or beside them",
+    ),
+    not_yet(
+        "notification.enabled.channels",
+        "",
+        "leave it out: there are no notifications yet",
+    ),
+    needs_nothing(
+        "notification.sink.topic.name",
+        "",
+        "there are no notifications while `notification.enabled.channels` is empty",
+    ),
+    needs_nothing(
+        "custom.metric.tags",
+        "",
+        "there is no JMX; figures carry the connector's name",
+    ),
+    needs_nothing("statistics.metrics.enabled", "true", "there is no JMX"),
+    needs_nothing(
+        "custom.sanitize.pattern",
+        "",
+        "passwords are never logged, whatever their key",
+    ),
+    needs_nothing(
+        "internal.advanced.metrics.enable",
+        "false",
+        "there is no JMX",
+    ),
+    needs_nothing(
+        "internal.offset.activity.monitor.interval.ms",
+        "600000",
+        "the checkpoint moves with PostgreSQL's keepalives",
+    ),
+    needs_nothing(
+        "custom.retriable.exception",
+        "",
+        "errors are sorted by SQLSTATE and Kafka code, not by text",
+    ),
+    needs_nothing(
+        "schema.history.internal.<option>",
+        "",
+        "the PostgreSQL connector keeps no schema history, in Debezium either",
+    ),
+    not_yet(
+        "openlineage.integration.enabled",
+        "false",
+        "leave it at `false`",
+    ),
+    needs_nothing(
+        "openlineage.integration.<option>",
+        "",
+        "without effect while `openlineage.integration.enabled` is false",
+    ),
+    not_yet(
+        "offsets.storage.topic",
+        "",
+        "name the topic of the checkpoints with `tributary.offsets.topic`",
+    ),
+    not_yet("topics", "", "remove it: a key of sink connectors"),
+    not_yet("topics.regex", "", "remove it: a key of sink connectors"),
+    not_yet(
+        "errors.deadletterqueue.<option>",
+        "",
+        "remove it: a key of sink connectors",
+    ),
+];
+
+/// Debezium's names of before 2.0. Each is an error that gives the name of today.
+pub(super) const RENAMED: &[Key] = &[
+    renamed("database.server.name", "topic.prefix"),
+    renamed("schema.whitelist", "schema.include.list"),
+    renamed("schema.blacklist", "schema.exclude.list"),
+    renamed("table.whitelist", "table.include.list"),
+    renamed("table.blacklist", "table.exclude.list"),
+    renamed("column.whitelist", "column.include.list"),
+    renamed("column.blacklist", "column.exclude.list"),
+    renamed("heartbeat.topics.prefix", "topic.heartbeat.prefix"),
+    renamed("slot.drop_on_stop", "slot.drop.on.stop"),
+    renamed("toasted.value.placeholder", "unavailable.value.placeholder"),
+    renamed("transaction.topic", "topic.transaction"),
+];

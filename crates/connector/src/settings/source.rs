@@ -1,0 +1,283 @@
+//! Where the source is, how to get in, and what we keep there: connection, slot, publication.
+//!
+//! Source: Debezium `database.*`, `slot.*`, `publication.*`; libpq parameter names.
+
+use std::time::Duration;
+
+use postgres::{ConnectionConfig, PostgresError, SlotName};
+
+use super::environment::Environment;
+use super::problem::Problem;
+use super::values::{Choice, Values};
+
+/// The replication slot.
+#[derive(Debug, Clone)]
+pub struct SlotSettings {
+    /// `slot.name`.
+    pub name: SlotName,
+    /// `slot.drop.on.stop`.
+    pub drop_on_stop: bool,
+    /// `slot.failover`.
+    pub failover: bool,
+    /// `slot.stream.params`, in their order.
+    pub stream_params: Vec<(String, String)>,
+}
+
+/// Who makes the publication, and of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Autocreate {
+    /// We do, of exactly the captured tables, and keep it so.
+    Filtered,
+    /// We do, `FOR ALL TABLES`.
+    AllTables,
+    /// Somebody else has done it.
+    Disabled,
+    /// We do, without tables; somebody else adds them.
+    NoTables,
+}
+
+/// The publication.
+#[derive(Debug, Clone)]
+pub struct PublicationSettings {
+    /// `publication.name`.
+    pub name: String,
+    /// `publication.autocreate.mode`.
+    pub mode: Autocreate,
+    /// `publish.via.partition.root`.
+    pub via_partition_root: bool,
+}
+
+/// How to reach the source, from URL or keys; `application_name` names the connector.
+pub(super) fn connection(
+    values: &mut Values<'_>,
+    environment: &Environment,
+    connector: &str,
+) -> ConnectionConfig {
+    values.exclusive("database.hostname", "tributary.source.url");
+    let url = values.given("tributary.source.url").or_else(|| {
+        let from_environment = environment.database_url.as_deref();
+        from_environment.filter(|_| values.given("database.hostname").is_none())
+    });
+    let mut config = match url.map(ConnectionConfig::parse) {
+        Some(Ok(config)) => config,
+        Some(Err(error)) => {
+            let key = if values.given("tributary.source.url").is_some() {
+                "tributary.source.url"
+            } else {
+                "DATABASE_URL"
+            };
+            refuse(values, key, &error);
+            return ConnectionConfig::new();
+        }
+        None => ConnectionConfig::new(),
+    };
+    if url.is_none() {
+        require(values);
+        config = config.with_parameter("port", "5432").unwrap_or_default();
+    }
+    config = parameters(values, config);
+    if values.given("database.sslrootcert").is_some() && values.given("database.sslmode").is_none()
+    {
+        // Whoever names the authority to trust wants the server checked.
+        config = set(values, config, "database.sslmode", "sslmode", "verify-full");
+    }
+    if let Some(text) = values.given("database.initial.statements") {
+        config = config.with_initial_statements(statements(text));
+    }
+    if config.application_name() == ConnectionConfig::new().application_name() {
+        let name: String = format!("tributary:{connector}").chars().take(63).collect();
+        config = config.with_application_name(name);
+    }
+    config
+}
+
+/// Without a URL there is no other place these could come from.
+fn require(values: &mut Values<'_>) {
+    let missing = |key: &&str| values.given(key).is_none();
+    let keys: Vec<&str> = ["database.hostname", "database.user", "database.dbname"]
+        .into_iter()
+        .filter(missing)
+        .collect();
+    if keys.len() == 3 {
+        values.problems.push(Problem::new(
+            "CF005",
+            "database.hostname",
+            "nothing says where the source database is",
+            "set `database.hostname`, `database.user`, `database.password` and `database.dbname`, or pass --source, or set DATABASE_URL",
+        ));
+        return;
+    }
+    for key in keys {
+        values.problems.push(Problem::new(
+            "CF005",
+            key,
+            "it is required and not set",
+            format!("set `{key}`"),
+        ));
+    }
+}
+
+/// The single `database.*` keys, over whatever the URL said.
+fn parameters(values: &mut Values<'_>, mut config: ConnectionConfig) -> ConnectionConfig {
+    const NAMES: [(&str, &str); 13] = [
+        ("database.hostname", "host"),
+        ("database.port", "port"),
+        ("database.user", "user"),
+        ("database.password", "password"),
+        ("database.dbname", "dbname"),
+        ("database.sslrootcert", "sslrootcert"),
+        ("database.sslmode", "sslmode"),
+        ("database.sslcert", "sslcert"),
+        ("database.sslkey", "sslkey"),
+        ("database.sslpassword", "sslpassword"),
+        ("database.tcpKeepAlive", "tcpKeepAlive"),
+        ("database.ApplicationName", "application_name"),
+        ("database.connectTimeout", "connect_timeout"),
+    ];
+    for (key, parameter) in NAMES {
+        if let Some(text) = values.given(key) {
+            config = set(values, config, key, parameter, text);
+        }
+    }
+    config
+}
+
+fn set(
+    values: &mut Values<'_>,
+    config: ConnectionConfig,
+    key: &str,
+    parameter: &str,
+    text: &str,
+) -> ConnectionConfig {
+    match config.clone().with_parameter(parameter, text) {
+        Ok(changed) => changed,
+        Err(error) => {
+            refuse(values, key, &error);
+            config
+        }
+    }
+}
+
+fn refuse(values: &mut Values<'_>, key: &str, error: &PostgresError) {
+    let (why, fix) = match error {
+        PostgresError::Configuration {
+            setting,
+            reason,
+            fix,
+        } => (format!("{setting}: {reason}"), fix.clone()),
+        other => (other.to_string(), "correct the value".to_owned()),
+    };
+    values.problems.push(Problem::new("CF010", key, why, fix));
+}
+
+/// Splits at `;`; `;;` is one semicolon.
+fn statements(text: &str) -> Vec<String> {
+    text.replace(";;", "\u{0}")
+        .split(';')
+        .map(|statement| statement.replace('\u{0}', ";").trim().to_owned())
+        .filter(|statement| !statement.is_empty())
+        .collect()
+}
+
+/// `slot.*`.
+pub(super) fn slot(values: &mut Values<'_>) -> Option<SlotSettings> {
+    let name = match SlotName::new(values.text("slot.name").unwrap_or_default()) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            refuse(values, "slot.name", &error);
+            None
+        }
+    };
+    let drop_on_stop = values.flag("slot.drop.on.stop");
+    let failover = values.flag("slot.failover");
+    let stream_params = stream_params(values);
+    Some(SlotSettings {
+        name: name?,
+        drop_on_stop,
+        failover,
+        stream_params,
+    })
+}
+
+/// Options that belong to us: another value would change what the stream means.
+const OWN_OPTIONS: [&str; 6] = [
+    "proto_version",
+    "publication_names",
+    "messages",
+    "binary",
+    "streaming",
+    "two_phase",
+];
+
+fn stream_params(values: &mut Values<'_>) -> Vec<(String, String)> {
+    const KEY: &str = "slot.stream.params";
+    const FIX: &str = "write `key=value;key=value`, for example `origin=none`";
+    let mut params = Vec::new();
+    let text = values.given(KEY).unwrap_or_default();
+    for item in text
+        .split(';')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+    {
+        match item.split_once('=') {
+            Some((name, _)) if OWN_OPTIONS.contains(&name.trim()) => {
+                values.invalid(
+                    KEY,
+                    &format!("`{}` is set by the connector itself", name.trim()),
+                    "remove it",
+                );
+            }
+            Some((name, value)) => params.push((name.trim().to_owned(), value.trim().to_owned())),
+            None => values.invalid(KEY, &format!("`{item}` has no `=`"), FIX),
+        }
+    }
+    params
+}
+
+/// `publication.*`.
+pub(super) fn publication(values: &mut Values<'_>) -> PublicationSettings {
+    let name = values
+        .text("publication.name")
+        .unwrap_or_default()
+        .to_owned();
+    if name.len() > 63 {
+        values.invalid(
+            "publication.name",
+            "PostgreSQL keeps only 63 bytes of a name",
+            "write a shorter name",
+        );
+    }
+    let mode = values.choice(
+        "publication.autocreate.mode",
+        &[
+            ("filtered", Choice::Is(Autocreate::Filtered)),
+            ("all_tables", Choice::Is(Autocreate::AllTables)),
+            ("disabled", Choice::Is(Autocreate::Disabled)),
+            ("no_tables", Choice::Is(Autocreate::NoTables)),
+        ],
+        Autocreate::Filtered,
+    );
+    PublicationSettings {
+        name,
+        mode,
+        via_partition_root: values.flag("publish.via.partition.root"),
+    }
+}
+
+/// `status.update.interval.ms`.
+pub(super) fn status_interval(values: &mut Values<'_>) -> Duration {
+    values.milliseconds("status.update.interval.ms", 100, 3_600_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubled_semicolons_stay_inside_a_statement() {
+        assert_eq!(
+            statements("SET a = 'x;;y'; SELECT 1;"),
+            ["SET a = 'x;y'", "SELECT 1"]
+        );
+    }
+}
