@@ -1,1 +1,20 @@
-//! Oracle, workloads and golden cases. Development only.
+//! Proofs of what the project promises, on a real PostgreSQL and a real Apache Kafka. Development only.
+//!
+//! In: the `tributary` binary, seen from outside. Out: what a `read_committed` consumer that shares no code with it
+//! (librdkafka) finds in Kafka, compared with what PostgreSQL holds.
+//! Never: a mock, a look inside the connector, a wait without a condition.
+
+pub mod connector;
+pub mod drain;
+pub mod event;
+pub mod failure;
+pub mod golden;
+pub mod oracle;
+pub mod pgbench;
+pub mod process_stat;
+pub mod session;
+pub mod stack;
+pub mod tail;
+pub mod wait;
+
+pub use failure::{Failure, Result};

@@ -1,0 +1,129 @@
+//! Replays recorded cases of the real Debezium connector and compares what `tributary` makes of the same SQL.
+//!
+//! In: a folder of groups, each a configuration and its cases (`golden/README.md` tells the format). Out: one
+//! [`CaseReport`] per case, with the differences in words.
+//! Never: a difference that is tolerated because it is small; what may vary is named by a placeholder in the recording.
+
+mod compare;
+mod run;
+mod set;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+use crate::stack::Stack;
+use crate::{Failure, Result};
+
+pub use compare::{Difference, compare_records};
+pub use set::{Action, Case, Group, RecordedRecord, load};
+
+/// Which cases of which folder to run.
+pub struct Selection {
+    /// Folder of the groups.
+    pub folder: PathBuf,
+    /// Groups whose whole name matches.
+    pub groups: Regex,
+    /// Cases whose whole id matches.
+    pub cases: Regex,
+    /// `group/case` to leave out, with the reason.
+    pub left_out: Vec<(String, String)>,
+}
+
+impl Selection {
+    /// The recordings of this crate, or those of the folder `TRIBUTARY_GOLDEN` names. Cases that need a column type not
+    /// supported yet are left out.
+    pub fn new(groups: &str, cases: &str) -> Result<Self> {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+        let list = std::fs::read_to_string(own.join("left_out.txt"))?;
+        let lines = list
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let left_out = lines
+            .filter_map(|line| line.split_once(' '))
+            .map(|(case, reason)| (case.to_owned(), reason.to_owned()))
+            .collect();
+        Ok(Self {
+            folder: std::env::var_os("TRIBUTARY_GOLDEN").map_or(own, PathBuf::from),
+            groups: whole(groups)?,
+            cases: whole(cases)?,
+            left_out,
+        })
+    }
+
+    /// Runs nothing less than what is there: no case is left out.
+    #[must_use]
+    pub fn complete(mut self) -> Self {
+        self.left_out.clear();
+        self
+    }
+
+    fn takes(&self, group: &str, case: &str) -> bool {
+        let name = format!("{group}/{case}");
+        self.cases.is_match(case) && !self.left_out.iter().any(|(left_out, _)| *left_out == name)
+    }
+}
+
+/// A regular expression that must match the whole text.
+fn whole(pattern: &str) -> Result<Regex> {
+    Ok(Regex::new(&format!("^(?:{pattern})$"))?)
+}
+
+/// What became of one case.
+pub struct CaseReport {
+    /// `group/case`.
+    pub name: String,
+    /// The recording's title.
+    pub title: String,
+    /// Present where the recorded behaviour is plainly wrong.
+    pub debezium_bug: Option<String>,
+    /// Where the case differs; empty if it passes.
+    pub differences: Vec<Difference>,
+}
+
+/// Runs every selected case.
+pub async fn replay(stack: &Stack, selection: &Selection) -> Result<Vec<CaseReport>> {
+    let mut reports = Vec::new();
+    for mut group in load(&selection.folder)? {
+        if !selection.groups.is_match(&group.name) {
+            continue;
+        }
+        let name = group.name.clone();
+        group.cases.retain(|case| selection.takes(&name, &case.id));
+        if group.cases.is_empty() {
+            continue;
+        }
+        let replayed = run::replay_group(stack, &group).await;
+        reports.extend(replayed.map_err(|failure| failure.during(&name))?);
+    }
+    Ok(reports)
+}
+
+/// Fails with the differences of every case that differs.
+pub fn expect_all_pass(reports: &[CaseReport]) -> Result<()> {
+    let failing: Vec<&CaseReport> = reports
+        .iter()
+        .filter(|report| !report.differences.is_empty())
+        .collect();
+    if reports.is_empty() {
+        return Err(Failure::new("no case was run"));
+    }
+    if failing.is_empty() {
+        return Ok(());
+    }
+    let mut text = format!("{} of {} cases differ\n", failing.len(), reports.len());
+    for report in failing {
+        let _ = writeln!(text, "\n{}: {}", report.name, report.title);
+        if let Some(bug) = &report.debezium_bug {
+            let _ = writeln!(text, "  (recorded behaviour known to be wrong: {bug})");
+        }
+        for difference in report.differences.iter().take(12) {
+            let _ = writeln!(text, "{difference}");
+        }
+        if report.differences.len() > 12 {
+            let _ = writeln!(text, "  and {} more", report.differences.len() - 12);
+        }
+    }
+    Err(Failure::new(text))
+}

@@ -1,0 +1,17 @@
+//! One file per capability. Each test is named for a promise and breaks for one reason.
+
+mod check;
+mod dev;
+mod golden;
+mod idle;
+mod key_change;
+mod messages;
+mod oracle;
+mod replica_identity;
+mod restart;
+mod run;
+mod snapshot;
+mod streaming;
+mod toast;
+mod truncate;
+mod two_copies;

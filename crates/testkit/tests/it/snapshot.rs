@@ -1,0 +1,148 @@
+//! The initial snapshot, and its seam with the stream.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::oracle::{self, Plan};
+use testkit::stack::Stack;
+use testkit::wait::{DEADLINE, Seen, eventually};
+use testkit::{Result, event};
+
+#[tokio::test]
+async fn snapshot_gives_each_row_once_and_then_the_stream_goes_on() -> Result<()> {
+    let database = Stack::shared()?.database("snapshot").await?;
+    let session = database
+        .with("create table item (id int primary key, name text); insert into item select i, 'n' || i from generate_series(1, 5) i")
+        .await?;
+    let mut connector = database.connector()?.start_streaming().await?;
+    session
+        .run("insert into item values (6, 'n6'); update item set name = 'x' where id = 1")
+        .await?;
+    let events = database.events("public.item").await?;
+    assert_eq!(event::story(&events), "r(1) r(2) r(3) r(4) r(5) c(6) u(1)");
+    connector.terminate().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn snapshot_marks_the_first_and_the_last_row() -> Result<()> {
+    let database = Stack::shared()?.database("markers").await?;
+    database
+        .with(
+            "create table a (id int primary key); create table b (id int primary key);
+               insert into a values (1), (2), (3); insert into b values (1), (2), (3)",
+        )
+        .await?;
+    let connector = database
+        .connector()?
+        .set("table.include.list", "public.a,public.b,public.zz_marker");
+    let mut process = connector.start_streaming().await?;
+    let mut markers = BTreeMap::<String, usize>::new();
+    database.sync().await?;
+    for table in ["public.a", "public.b"] {
+        for event in testkit::tail::read_topic(database.bootstrap(), &database.topic(table)).await?
+        {
+            let marker = event.payload()["source"]["snapshot"].clone();
+            *markers
+                .entry(marker.as_str().unwrap_or("?").to_owned())
+                .or_default() += 1;
+        }
+    }
+    process.terminate().await?;
+    let expected = [
+        ("first", 1),
+        ("first_in_data_collection", 1),
+        ("last", 1),
+        ("last_in_data_collection", 1),
+        ("true", 2),
+    ];
+    let expected = expected.map(|(marker, count)| (marker.to_owned(), count));
+    assert_eq!(markers, BTreeMap::from(expected));
+    Ok(())
+}
+
+/// Method: a transaction writes before the slot is made and commits while PostgreSQL waits for it to make the slot.
+#[tokio::test]
+async fn a_transaction_open_while_the_slot_is_made_arrives_whole_and_once() -> Result<()> {
+    let database = Stack::shared()?.database("open").await?;
+    let writer = database
+        .with("create table item (id int primary key); begin; insert into item values (1)")
+        .await?;
+    let connector = database.connector()?;
+    let mut process = connector.start()?;
+    let observer = database.session().await?;
+    let slot = format!(
+        "select 1 from pg_replication_slots where slot_name = '{}'",
+        connector.slot()
+    );
+    eventually("the slot is being made", DEADLINE, async || {
+        process.expect_running()?;
+        let found = observer.text(&slot).await?;
+        Ok(Seen::when(found.is_some(), || process.log_end()))
+    })
+    .await?;
+    writer
+        .run("insert into item values (2); commit; insert into item values (3)")
+        .await?;
+    connector.wait_until_streaming(&mut process).await?;
+    let events = database.events("public.item").await?;
+    let mut ids: Vec<Value> = events
+        .iter()
+        .map(|event| event.payload()["after"]["id"].clone())
+        .collect();
+    ids.sort_by_key(Value::as_i64);
+    assert_eq!(ids, [json!(1), json!(2), json!(3)]);
+    process.terminate().await?;
+    Ok(())
+}
+
+/// Method: the oracle without a kill; four readers, four writers that change the same rows.
+#[tokio::test]
+async fn parallel_readers_join_the_stream_without_gap_or_duplicate_while_others_write() -> Result<()>
+{
+    let mut plan = Plan::new(7, 4_000, 0);
+    plan.kill_in_snapshot = false;
+    plan.settings = vec![("snapshot.max.threads".to_owned(), "4".to_owned())];
+    let report = oracle::run(Stack::shared()?, &plan, &|_| {}).await?;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.verdict.snapshot_repeats, 0, "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_data_mode_streams_without_a_snapshot() -> Result<()> {
+    let database = Stack::shared()?.database("nodata").await?;
+    let session = database
+        .with("create table item (id int primary key); insert into item values (1)")
+        .await?;
+    let connector = database.connector()?.set("snapshot.mode", "no_data");
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item values (2)").await?;
+    assert_eq!(event::story(&database.events("public.item").await?), "c(2)");
+    process.terminate().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_of_a_large_table_is_complete() -> Result<()> {
+    let database = Stack::shared()?.database("large").await?;
+    database
+        .with("create table item (id int primary key, filler text);
+               insert into item select i, repeat(md5(i::text), 20) from generate_series(1, 60000) i")
+        .await?;
+    let connector = database.connector()?.set("snapshot.max.threads", "3");
+    let mut process = connector.start_streaming().await?;
+    database.sync_within(Duration::from_secs(120)).await?;
+    let mut seen = vec![0_u32; 60_001];
+    let mut tail = database.tail("public.item")?;
+    tail.each_to_end(DEADLINE, |event| {
+        let id = event.payload()["after"]["id"].as_u64().unwrap_or(0);
+        seen[usize::try_from(id).unwrap_or(0)] += 1;
+    })
+    .await?;
+    assert_eq!(seen[0], 0);
+    assert!(seen[1..].iter().all(|count| *count == 1));
+    process.terminate().await?;
+    Ok(())
+}
