@@ -1,1 +1,35 @@
-//! Row changes to Debezium-compatible records.
+//! Row changes to the bytes of Debezium-compatible records.
+//!
+//! In: rows in PostgreSQL's text form ([`pgoutput::TupleValue`]) of a [`Table`] and where they come from
+//! ([`SourcePosition`]). Out: [`Record`]s: topic, key, value and headers as Debezium and Connect's `JsonConverter` write
+//! them. Never: I/O, clocks, a tree of values, an allocation per field; a [`TablePlan`] is compiled once per version of a
+//! table and each row goes straight from the text in the frame to the output bytes.
+//! Source: Debezium documentation, "PostgreSQL connector: Data change events" and "Data type mappings"; Kafka Connect,
+//! `JsonConverter`. The mapping as built is in `docs/reference/types.md`.
+
+pub mod copy_text;
+mod default_value;
+mod error;
+mod message;
+mod names;
+mod plan;
+mod position;
+mod record;
+mod row;
+mod schema;
+mod settings;
+mod source;
+mod table;
+mod types;
+mod value;
+
+pub use error::{Class, EnvelopeError};
+pub use message::MessagePlan;
+pub use plan::TablePlan;
+pub use position::{SnapshotMarker, SourcePosition};
+pub use record::{Header, OldRow, Record, Scratch};
+pub use settings::{
+    BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
+    FormatSettings, HstoreHandling, IntervalHandling, SkippedOperations, TimePrecision,
+};
+pub use table::{Column, DataType, Table, TypeKind};

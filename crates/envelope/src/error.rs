@@ -1,0 +1,132 @@
+//! Why a table or a row cannot be encoded. In: nothing. Out: errors with a code, each explained in `docs/errors`.
+//! Never: the value itself, which may be confidential.
+
+use thiserror::Error;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Retry.
+    Transient,
+    /// Stop the connector and tell the operator.
+    Definite,
+    /// Someone newer owns it: leave quietly.
+    Fenced,
+}
+
+/// A table that cannot be planned, or a row that does not fit its plan.
+#[derive(Debug, Error)]
+pub enum EnvelopeError {
+    /// The type has no event form.
+    #[error(
+        "[EN001] column {column} has type {type_name}, which has no form in an event{reason}\n  fix: add {column} to column.exclude.list"
+    )]
+    UnsupportedType {
+        /// `schema.table.column`.
+        column: String,
+        /// `typname`.
+        type_name: String,
+        /// More about it, beginning with `: `; may be empty.
+        reason: &'static str,
+    },
+    /// The text of a value is not of its column's type.
+    #[error(
+        "[EN002] a value of column {column} is not {type_name}: {reason}\n  fix: restart the connector, so that it reads the table's definition again; if it happens again, report it"
+    )]
+    MalformedValue {
+        /// `schema.table.column`.
+        column: String,
+        /// `typname`.
+        type_name: String,
+        /// What was expected.
+        reason: &'static str,
+    },
+    /// The row has another number of values than the table has columns.
+    #[error(
+        "[EN003] a row of table {table} has {found} values, its definition {expected} columns\n  fix: restart the connector, so that it reads the table's definition again; if it happens again, report it"
+    )]
+    ColumnCount {
+        /// `schema.table`.
+        table: String,
+        /// Columns of the plan.
+        expected: usize,
+        /// Values of the row.
+        found: usize,
+    },
+    /// A line of `COPY` output ends inside an escape.
+    #[error(
+        "[EN004] a line of COPY output ends inside an escape sequence, at byte {offset}\n  fix: restart the connector; if it happens again, report it"
+    )]
+    CopyLine {
+        /// Bytes from the beginning of the line.
+        offset: usize,
+    },
+    /// The key names a column the table does not have.
+    #[error(
+        "[EN005] the key of table {table} names column number {index}, the table has {columns}\n  fix: restart the connector, so that it reads the table's definition again; if it happens again, report it"
+    )]
+    KeyColumn {
+        /// `schema.table`.
+        table: String,
+        /// Index into the columns.
+        index: usize,
+        /// Number of columns.
+        columns: usize,
+    },
+    /// `unavailable.value.placeholder` is not valid.
+    #[error(
+        "[EN006] unavailable.value.placeholder is `{placeholder}`: what follows `hex:` is not hexadecimal\n  fix: write two digits 0-9 a-f for each byte, like hex:DEADBEEF"
+    )]
+    Placeholder {
+        /// As given.
+        placeholder: String,
+    },
+    /// A value came in binary form.
+    #[error(
+        "[EN007] a value of column {column} came in binary form, which was not asked for\n  fix: remove `binary` from slot.stream.params"
+    )]
+    BinaryValue {
+        /// `schema.table.column`.
+        column: String,
+    },
+    /// A value of a NOT NULL column has no form in an event.
+    #[error(
+        "[EN008] a value of the NOT NULL column {column} of type {type_name} has no form in an event (NaN, an infinity, or beyond the range of its number)\n  fix: change decimal.handling.mode, time.precision.mode or interval.handling.mode to one that holds it, or add {column} to column.exclude.list"
+    )]
+    Inexpressible {
+        /// `schema.table.column`.
+        column: String,
+        /// `typname`.
+        type_name: String,
+    },
+}
+
+impl EnvelopeError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::UnsupportedType { .. }
+            | Self::MalformedValue { .. }
+            | Self::ColumnCount { .. }
+            | Self::CopyLine { .. }
+            | Self::KeyColumn { .. }
+            | Self::Placeholder { .. }
+            | Self::BinaryValue { .. }
+            | Self::Inexpressible { .. } => Class::Definite,
+        }
+    }
+
+    /// The stable code its text begins with.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnsupportedType { .. } => "EN001",
+            Self::MalformedValue { .. } => "EN002",
+            Self::ColumnCount { .. } => "EN003",
+            Self::CopyLine { .. } => "EN004",
+            Self::KeyColumn { .. } => "EN005",
+            Self::Placeholder { .. } => "EN006",
+            Self::BinaryValue { .. } => "EN007",
+            Self::Inexpressible { .. } => "EN008",
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! Rows of one table version to records. In: old and new rows with their position. Out: the records of each change, in
+//! order, through a callback. Never: keeps a row; decides about Kafka partitions or timestamps.
+//!
+//! Source: Debezium documentation, "PostgreSQL connector: Data change events", "Primary key updates", "Delete events".
+
+use std::sync::Arc;
+
+use pgoutput::TupleValue;
+use smallvec::SmallVec;
+
+use crate::position::SourcePosition;
+use crate::record::{Header, OldRow, Record, Scratch};
+use crate::row::{RowError, RowErrorCause, RowPlan};
+use crate::schema::{self, Schema};
+use crate::settings::{EncoderSettings, FormatSettings};
+use crate::source::{self, SourceBlock};
+use crate::table::Table;
+use crate::types::{Context, Placeholder};
+use crate::{EnvelopeError, names};
+
+const NEW_KEY_HEADER: &str = "__debezium.newkey";
+const OLD_KEY_HEADER: &str = "__debezium.oldkey";
+
+/// Encodes one version of one table; compiled once for it.
+#[derive(Debug)]
+pub struct TablePlan {
+    table: Table,
+    settings: Arc<EncoderSettings>,
+    topic: String,
+    key: Option<KeyPlan>,
+    rows: RowPlan,
+    source: SourceBlock,
+    /// Up to the value of `before`.
+    head: Box<[u8]>,
+    /// After the value of `ts_ns`.
+    close: &'static [u8],
+}
+
+#[derive(Debug)]
+struct KeyPlan {
+    head: Box<[u8]>,
+    columns: RowPlan,
+    close: &'static [u8],
+    /// The key as a header shows it.
+    header: RowPlan,
+}
+
+/// Row values beside the old row their unchanged parts may be taken from.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    values: &'a [TupleValue<'a>],
+    old: Option<&'a [TupleValue<'a>]>,
+}
+
+/// What one record is made of, beside the key.
+struct Event<'a> {
+    operation: u8,
+    before: Option<Row<'a>>,
+    after: Option<Row<'a>>,
+}
+
+impl TablePlan {
+    /// Prepares everything that stays the same for all rows.
+    ///
+    /// Errors: [`EnvelopeError::UnsupportedType`] names the first captured or key column whose type has no event form;
+    /// [`EnvelopeError::KeyColumn`]; [`EnvelopeError::Placeholder`].
+    pub fn compile(table: Table, settings: &Arc<EncoderSettings>) -> Result<Self, EnvelopeError> {
+        let topic = names::topic(
+            &[&settings.topic_prefix, &table.schema, &table.name],
+            &settings.topic_delimiter,
+        );
+        let placeholder = Placeholder::parse(&settings.unavailable_value_placeholder)?;
+        let context = |format| Context {
+            settings,
+            format,
+            placeholder: &placeholder,
+        };
+        let captured: Vec<usize> = (0..table.columns.len())
+            .filter(|&index| table.columns[index].captured)
+            .collect();
+        let (rows, row_schema) = row_plan(&table, &captured, &context(settings.value))?;
+        let envelope = schema::envelope(&row_schema, &topic);
+        let (mut head, close) = framing(settings.value, &envelope);
+        head.extend_from_slice(b"{\"before\":");
+        Ok(Self {
+            key: key_plan(&table, &topic, &context(settings.key))?,
+            source: SourceBlock::new(settings, &table.schema, &table.name),
+            rows,
+            head: head.into(),
+            close: if close.is_empty() { b"}" } else { b"}}" },
+            topic,
+            settings: Arc::clone(settings),
+            table,
+        })
+    }
+
+    /// Where its records go.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// What it was compiled from.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// A new row: one record, op `c`.
+    pub fn insert(
+        &self,
+        at: &SourcePosition<'_>,
+        after: &[TupleValue<'_>],
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) -> Result<(), EnvelopeError> {
+        if self.settings.skipped_operations.create {
+            return Ok(());
+        }
+        self.only_new(b'c', at, after, out, scratch)
+    }
+
+    /// A row of a snapshot: one record, op `r`.
+    pub fn read(
+        &self,
+        at: &SourcePosition<'_>,
+        after: &[TupleValue<'_>],
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) -> Result<(), EnvelopeError> {
+        self.only_new(b'r', at, after, out, scratch)
+    }
+
+    /// A changed row: one record, op `u`; a changed key gives a delete, its tombstone and a create instead.
+    pub fn update<'a>(
+        &self,
+        at: &SourcePosition<'_>,
+        before: OldRow<'a>,
+        after: &'a [TupleValue<'a>],
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) -> Result<(), EnvelopeError> {
+        self.check_count(after)?;
+        if self.settings.skipped_operations.update {
+            return Ok(());
+        }
+        let old = before.values();
+        let new = Row { values: after, old };
+        scratch.key.clear();
+        self.write_key(new, &mut scratch.key)?;
+        if let Some(values) = old {
+            self.check_count(values)?;
+            let old = Row { values, old: None };
+            if self.key_changed(old, new, scratch)? {
+                return self.key_change(at, old, new, out, scratch);
+            }
+        }
+        let before = old.map(|values| Row { values, old: None });
+        self.write_event(
+            &Event {
+                operation: b'u',
+                before,
+                after: Some(new),
+            },
+            at,
+            &mut scratch.value,
+        )?;
+        self.emit(at, 0, Part::Value, None, out, scratch);
+        Ok(())
+    }
+
+    /// A removed row: op `d`, and a tombstone if those are wanted.
+    pub fn delete<'a>(
+        &self,
+        at: &SourcePosition<'_>,
+        before: OldRow<'a>,
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) -> Result<(), EnvelopeError> {
+        if self.settings.skipped_operations.delete {
+            return Ok(());
+        }
+        let Some(values) = before.values() else {
+            return Err(self.count_error(0));
+        };
+        self.check_count(values)?;
+        let row = Row { values, old: None };
+        scratch.key.clear();
+        self.write_key(row, &mut scratch.key)?;
+        self.write_event(
+            &Event {
+                operation: b'd',
+                before: Some(row),
+                after: None,
+            },
+            at,
+            &mut scratch.value,
+        )?;
+        self.emit(at, 0, Part::Value, None, out, scratch);
+        if self.settings.tombstones_on_delete {
+            self.emit(at, 1, Part::Tombstone, None, out, scratch);
+        }
+        Ok(())
+    }
+
+    /// An emptied table: one record, op `t`, with a null key.
+    pub fn truncate(
+        &self,
+        at: &SourcePosition<'_>,
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) -> Result<(), EnvelopeError> {
+        if self.settings.skipped_operations.truncate {
+            return Ok(());
+        }
+        self.write_event(
+            &Event {
+                operation: b't',
+                before: None,
+                after: None,
+            },
+            at,
+            &mut scratch.value,
+        )?;
+        self.emit(at, 0, Part::ValueWithoutKey, None, out, scratch);
+        Ok(())
+    }
+
+    fn only_new(
+        &self,
+        operation: u8,
+        at: &SourcePosition<'_>,
+        after: &[TupleValue<'_>],
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) -> Result<(), EnvelopeError> {
+        self.check_count(after)?;
+        let row = Row {
+            values: after,
+            old: None,
+        };
+        scratch.key.clear();
+        self.write_key(row, &mut scratch.key)?;
+        self.write_event(
+            &Event {
+                operation,
+                before: None,
+                after: Some(row),
+            },
+            at,
+            &mut scratch.value,
+        )?;
+        self.emit(at, 0, Part::Value, None, out, scratch);
+        Ok(())
+    }
+
+    /// Compares keys as they are written: with REPLICA IDENTITY FULL the server does not say which changed, and an old
+    /// row without a key column shows that column's stand-in.
+    fn key_changed(
+        &self,
+        old: Row<'_>,
+        new: Row<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<bool, EnvelopeError> {
+        let Some(key) = &self.key else {
+            return Ok(false);
+        };
+        if !key.columns.may_differ(new.values, old.values) {
+            return Ok(false);
+        }
+        scratch.old_key.clear();
+        self.write_key(old, &mut scratch.old_key)?;
+        Ok(scratch.key != scratch.old_key)
+    }
+
+    fn key_change(
+        &self,
+        at: &SourcePosition<'_>,
+        old: Row<'_>,
+        new: Row<'_>,
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) -> Result<(), EnvelopeError> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let skipped = self.settings.skipped_operations;
+        if !skipped.delete {
+            std::mem::swap(&mut scratch.key, &mut scratch.old_key);
+            self.write_key_header(key, new, scratch)?;
+            self.write_event(
+                &Event {
+                    operation: b'd',
+                    before: Some(old),
+                    after: None,
+                },
+                at,
+                &mut scratch.value,
+            )?;
+            self.emit(at, 0, Part::Value, Some(NEW_KEY_HEADER), out, scratch);
+            if self.settings.tombstones_on_delete {
+                self.emit(at, 1, Part::Tombstone, Some(NEW_KEY_HEADER), out, scratch);
+            }
+            std::mem::swap(&mut scratch.key, &mut scratch.old_key);
+        }
+        if !skipped.create {
+            self.write_key_header(key, old, scratch)?;
+            self.write_event(
+                &Event {
+                    operation: b'c',
+                    before: None,
+                    after: Some(new),
+                },
+                at,
+                &mut scratch.value,
+            )?;
+            self.emit(at, 2, Part::Value, Some(OLD_KEY_HEADER), out, scratch);
+        }
+        Ok(())
+    }
+
+    fn write_key(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
+        let Some(key) = &self.key else { return Ok(()) };
+        out.extend_from_slice(&key.head);
+        key.columns
+            .write(row.values, row.old, out)
+            .map_err(|error| self.row_error(error))?;
+        out.extend_from_slice(key.close);
+        Ok(())
+    }
+
+    fn write_key_header(
+        &self,
+        key: &KeyPlan,
+        row: Row<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), EnvelopeError> {
+        scratch.key_header.clear();
+        key.header
+            .write(row.values, row.old, &mut scratch.key_header)
+            .map_err(|error| self.row_error(error))
+    }
+
+    fn write_event(
+        &self,
+        event: &Event<'_>,
+        at: &SourcePosition<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EnvelopeError> {
+        out.clear();
+        out.extend_from_slice(&self.head);
+        self.write_row(event.before, out)?;
+        out.extend_from_slice(b",\"after\":");
+        self.write_row(event.after, out)?;
+        out.extend_from_slice(b",\"source\":");
+        self.source.write(at, out);
+        out.extend_from_slice(b",\"transaction\":null,\"op\":\"");
+        out.extend_from_slice(&[event.operation, b'"', b',']);
+        source::processing_times(at.processed_at_unix_ns, out);
+        out.extend_from_slice(self.close);
+        Ok(())
+    }
+
+    #[inline]
+    fn write_row(&self, row: Option<Row<'_>>, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
+        match row {
+            Some(row) => self
+                .rows
+                .write(row.values, row.old, out)
+                .map_err(|error| self.row_error(error)),
+            None => {
+                out.extend_from_slice(b"null");
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands out what `scratch` holds.
+    fn emit(
+        &self,
+        at: &SourcePosition<'_>,
+        number: u8,
+        part: Part,
+        key_header: Option<&str>,
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) {
+        let mut headers: SmallVec<[Header<'_>; 6]> = SmallVec::new();
+        if let Some(name) = key_header {
+            headers.push(Header {
+                name,
+                value: &scratch.key_header,
+            });
+        }
+        if let Some(context) = &self.settings.extended_headers {
+            headers.extend(context.headers());
+        }
+        if write_event_id(&self.settings, at, number, &mut scratch.event_id)
+            && let Some(name) = &self.settings.event_id_header
+        {
+            headers.push(Header {
+                name,
+                value: &scratch.event_id,
+            });
+        }
+        let keyed = self.key.is_some() && part != Part::ValueWithoutKey;
+        out(Record {
+            topic: &self.topic,
+            key: keyed.then_some(&scratch.key[..]),
+            value: (part != Part::Tombstone).then_some(&scratch.value[..]),
+            headers: &headers,
+        });
+    }
+
+    #[inline]
+    fn check_count(&self, values: &[TupleValue<'_>]) -> Result<(), EnvelopeError> {
+        if values.len() == self.table.columns.len() {
+            Ok(())
+        } else {
+            Err(self.count_error(values.len()))
+        }
+    }
+
+    #[cold]
+    fn count_error(&self, found: usize) -> EnvelopeError {
+        EnvelopeError::ColumnCount {
+            table: format!("{}.{}", self.table.schema, self.table.name),
+            expected: self.table.columns.len(),
+            found,
+        }
+    }
+
+    #[cold]
+    fn row_error(&self, error: RowError) -> EnvelopeError {
+        let column = column_name(&self.table, error.column);
+        let type_name = self.table.columns[error.column].data_type.name.clone();
+        match error.cause {
+            RowErrorCause::Malformed(malformed) => EnvelopeError::MalformedValue {
+                column,
+                type_name,
+                reason: malformed.0,
+            },
+            RowErrorCause::Binary => EnvelopeError::BinaryValue { column },
+            RowErrorCause::Inexpressible => EnvelopeError::Inexpressible { column, type_name },
+        }
+    }
+}
+
+/// Which parts of a record are there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Value,
+    ValueWithoutKey,
+    Tombstone,
+}
+
+/// Renders the id of one record: the change's, and after a dot which of its further records it is.
+pub(crate) fn write_event_id(
+    settings: &EncoderSettings,
+    at: &SourcePosition<'_>,
+    number: u8,
+    out: &mut Vec<u8>,
+) -> bool {
+    let (Some(_), Some(id)) = (&settings.event_id_header, at.event_id) else {
+        return false;
+    };
+    out.clear();
+    write_lsn(id.commit_lsn.as_u64(), out);
+    out.push(b':');
+    write_lsn(id.change_lsn.as_u64(), out);
+    out.push(b':');
+    out.extend_from_slice(itoa::Buffer::new().format(id.repeat).as_bytes());
+    if number > 0 {
+        out.extend_from_slice(&[b'.', b'0' + number]);
+    }
+    true
+}
+
+fn write_lsn(lsn: u64, out: &mut Vec<u8>) {
+    write_hex(lsn >> 32, out);
+    out.push(b'/');
+    write_hex(lsn & 0xFFFF_FFFF, out);
+}
+
+fn write_hex(value: u64, out: &mut Vec<u8>) {
+    let digits = (67 - (value | 1).leading_zeros()) / 4;
+    out.extend(
+        (0..digits)
+            .rev()
+            .map(|digit| b"0123456789ABCDEF"[(value >> (4 * digit) & 15) as usize]),
+    );
+}
+
+fn column_name(table: &Table, index: usize) -> String {
+    format!(
+        "{}.{}.{}",
+        table.schema, table.name, table.columns[index].name
+    )
+}
+
+/// Plan and schema of some columns.
+fn row_plan(
+    table: &Table,
+    columns: &[usize],
+    context: &Context<'_>,
+) -> Result<(RowPlan, Schema), EnvelopeError> {
+    let mut plan = RowPlan::default();
+    let mut fields = Vec::with_capacity(columns.len());
+    for &index in columns {
+        let column = &table.columns[index];
+        let field =
+            plan.add(index, column, context)
+                .map_err(|reason| EnvelopeError::UnsupportedType {
+                    column: column_name(table, index),
+                    type_name: column.data_type.name.clone(),
+                    reason,
+                })?;
+        fields.push(field);
+    }
+    Ok((plan, Schema::structure(fields)))
+}
+
+fn key_plan(
+    table: &Table,
+    topic: &str,
+    context: &Context<'_>,
+) -> Result<Option<KeyPlan>, EnvelopeError> {
+    if let Some(&index) = table
+        .key
+        .iter()
+        .find(|&&index| index >= table.columns.len())
+    {
+        let table_name = format!("{}.{}", table.schema, table.name);
+        return Err(EnvelopeError::KeyColumn {
+            table: table_name,
+            index,
+            columns: table.columns.len(),
+        });
+    }
+    if table.key.is_empty() {
+        return Ok(None);
+    }
+    let (columns, schema) = row_plan(table, &table.key, context)?;
+    let (head, close) = framing(context.format, &schema.called(format!("{topic}.Key"), None));
+    Ok(Some(KeyPlan {
+        head: head.into(),
+        header: columns.for_header(),
+        columns,
+        close,
+    }))
+}
+
+/// What stands before and after the payload.
+pub(crate) fn framing(format: FormatSettings, schema: &Schema) -> (Vec<u8>, &'static [u8]) {
+    if !format.schemas_enable {
+        return (Vec::new(), b"");
+    }
+    let mut head = b"{\"schema\":".to_vec();
+    schema.write(&mut head);
+    head.extend_from_slice(b",\"payload\":");
+    (head, b"}")
+}

@@ -1,0 +1,56 @@
+//! What comes out, and the buffers it is built in. In: nothing. Out: borrowed records, valid during one call.
+//! Never: owns a copy.
+
+use pgoutput::TupleValue;
+
+/// One Kafka record, without its timestamp.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// `None` is a null key.
+    pub key: Option<&'a [u8]>,
+    /// `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// In order.
+    pub headers: &'a [Header<'a>],
+}
+
+/// One record header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Value.
+    pub value: &'a [u8],
+}
+
+/// The old row of an update or delete, as the replica identity let the server log it.
+#[derive(Clone, Copy, Debug)]
+pub enum OldRow<'a> {
+    /// Not logged: the identity did not change.
+    Absent,
+    /// The columns of the replica identity; the others are null.
+    Key(&'a [TupleValue<'a>]),
+    /// All columns.
+    Full(&'a [TupleValue<'a>]),
+}
+
+impl<'a> OldRow<'a> {
+    pub(crate) fn values(self) -> Option<&'a [TupleValue<'a>]> {
+        match self {
+            Self::Absent => None,
+            Self::Key(values) | Self::Full(values) => Some(values),
+        }
+    }
+}
+
+/// Buffers that are used again for every record; one per encoding thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) key: Vec<u8>,
+    pub(crate) old_key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    pub(crate) key_header: Vec<u8>,
+    pub(crate) event_id: Vec<u8>,
+}

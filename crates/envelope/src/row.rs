@@ -1,0 +1,193 @@
+//! A row as a JSON object. In: values in PostgreSQL's text form. Out: the object of some of its columns. Never: an
+//! allocation; every name and every stand-in is rendered when the plan is made.
+
+use pgoutput::TupleValue;
+
+use crate::schema::Schema;
+use crate::settings::FormatSettings;
+use crate::table::Column;
+use crate::types::{Context, Defaults, Form, Refusal};
+use crate::value::{Malformed, Outcome, Writer};
+use crate::{default_value, names};
+
+/// How some columns of a table become a JSON object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RowPlan {
+    fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    /// Index into the values of a row.
+    column: usize,
+    /// `{"name":` or `,"name":`.
+    prefix: Box<[u8]>,
+    writer: Writer,
+    /// For NULL, and in an old row for a column that is not there.
+    null: Box<[u8]>,
+    /// For an unchanged value stored out of line.
+    unavailable: Box<[u8]>,
+    /// A value its form cannot hold may be shown as NULL.
+    nullable: bool,
+}
+
+/// Why a row could not be written, and at which column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowError {
+    pub(crate) column: usize,
+    pub(crate) cause: RowErrorCause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowErrorCause {
+    Malformed(Malformed),
+    Binary,
+    Inexpressible,
+}
+
+impl RowPlan {
+    /// Adds a column and returns its field of the schema.
+    pub(crate) fn add(
+        &mut self,
+        index: usize,
+        column: &Column,
+        context: &Context<'_>,
+    ) -> Result<(String, Schema), Refusal> {
+        let form = context.form(&column.data_type, column.type_modifier)?;
+        let name = names::field(&column.name);
+        let default = default_json(column, &form);
+        let null = null_json(column, &form, default.as_deref(), context.format);
+        let mut prefix = vec![if self.fields.is_empty() { b'{' } else { b',' }];
+        crate::value::json::string(name.as_bytes(), &mut prefix);
+        prefix.push(b':');
+        self.fields.push(Field {
+            column: index,
+            prefix: prefix.into(),
+            unavailable: form.unavailable.unwrap_or_else(|| null.clone()).into(),
+            null: null.into(),
+            writer: form.writer,
+            nullable: !column.not_null,
+        });
+        let schema = Schema {
+            optional: !column.not_null,
+            default,
+            ..form.schema
+        };
+        Ok((name, schema))
+    }
+
+    /// The same columns as Connect's `SimpleHeaderConverter` would write them.
+    pub(crate) fn for_header(&self) -> Self {
+        let fields = self.fields.iter().cloned();
+        Self {
+            fields: fields
+                .map(|field| Field {
+                    writer: field.writer.for_header(),
+                    ..field
+                })
+                .collect(),
+        }
+    }
+
+    /// Appends the object. A value stored out of line that did not change comes from `old` if it is there.
+    #[inline]
+    pub(crate) fn write(
+        &self,
+        values: &[TupleValue<'_>],
+        old: Option<&[TupleValue<'_>]>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RowError> {
+        if self.fields.is_empty() {
+            out.push(b'{');
+        }
+        for field in &self.fields {
+            out.extend_from_slice(&field.prefix);
+            match resolve(field.column, values, old) {
+                TupleValue::Text(text) => field.write(text, out)?,
+                TupleValue::Null => out.extend_from_slice(&field.null),
+                TupleValue::UnchangedToast => out.extend_from_slice(&field.unavailable),
+                TupleValue::Binary(_) => return Err(field.error(RowErrorCause::Binary)),
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// True if one of the columns may differ between the rows. An old row without the column differs.
+    pub(crate) fn may_differ(&self, values: &[TupleValue<'_>], old: &[TupleValue<'_>]) -> bool {
+        self.fields
+            .iter()
+            .any(|field| resolve(field.column, values, Some(old)) != old[field.column])
+    }
+}
+
+#[inline]
+fn resolve<'a>(
+    column: usize,
+    values: &[TupleValue<'a>],
+    old: Option<&[TupleValue<'a>]>,
+) -> TupleValue<'a> {
+    match (values[column], old) {
+        // In a key tuple NULL only says that the column is not part of the replica identity.
+        (TupleValue::UnchangedToast, Some(old)) if matches!(old[column], TupleValue::Text(_)) => {
+            old[column]
+        }
+        (value, _) => value,
+    }
+}
+
+impl Field {
+    #[inline]
+    fn write(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), RowError> {
+        let start = out.len();
+        match self.writer.write(text, out) {
+            Ok(Outcome::Written) => Ok(()),
+            Ok(Outcome::Inexpressible) if self.nullable => {
+                out.truncate(start);
+                out.extend_from_slice(&self.null);
+                Ok(())
+            }
+            Ok(Outcome::Inexpressible) => Err(self.error(RowErrorCause::Inexpressible)),
+            Err(malformed) => Err(self.error(RowErrorCause::Malformed(malformed))),
+        }
+    }
+
+    fn error(&self, cause: RowErrorCause) -> RowError {
+        RowError {
+            column: self.column,
+            cause,
+        }
+    }
+}
+
+/// The default value as the schema shows it.
+fn default_json(column: &Column, form: &Form) -> Option<Vec<u8>> {
+    let expression = column.default.as_deref().filter(|_| !column.generated)?;
+    let text = match (default_value::parse(expression), form.defaults) {
+        (default_value::DefaultValue::Unknown, _) | (_, Defaults::Hidden) => return None,
+        (default_value::DefaultValue::Literal(text), _) => text,
+        (default_value::DefaultValue::Function, Defaults::Constants) => return None,
+        (default_value::DefaultValue::Function, Defaults::ConstantsAndFunctions(zero)) => {
+            zero.to_owned()
+        }
+    };
+    let mut json = Vec::new();
+    match form.writer.write(text.as_bytes(), &mut json) {
+        Ok(Outcome::Written) => Some(json),
+        // An expression this connector cannot compute, like CURRENT_DATE written as a string.
+        Ok(Outcome::Inexpressible) | Err(_) => None,
+    }
+}
+
+fn null_json(
+    column: &Column,
+    form: &Form,
+    default: Option<&[u8]>,
+    format: FormatSettings,
+) -> Vec<u8> {
+    match default {
+        Some(default) if column.not_null || format.replace_null_with_default => default.to_vec(),
+        None if column.not_null => form.missing.clone(),
+        _ => b"null".to_vec(),
+    }
+}

@@ -1,0 +1,259 @@
+//! The `source` block and the times of an event. In: where a row comes from. Out: JSON. Never: renders twice what stays
+//! the same for a table.
+//!
+//! Source: Debezium documentation, "PostgreSQL connector: Change events", `source`.
+
+use pgoutput::Lsn;
+
+use crate::position::{SnapshotMarker, SourcePosition};
+use crate::settings::EncoderSettings;
+use crate::value::json;
+
+/// `source` of one table, with everything rendered that does not change from row to row.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceBlock {
+    /// Up to the value of `ts_ms`.
+    head: Box<[u8]>,
+    /// The value of `snapshot` for rows of the stream, and up to the value of `sequence`.
+    streaming: Box<[u8]>,
+    /// From after the value of `snapshot` up to the value of `sequence`.
+    database: Box<[u8]>,
+    /// Up to the value of `txId`.
+    table: Box<[u8]>,
+}
+
+impl SourceBlock {
+    pub(crate) fn new(settings: &EncoderSettings, schema: &str, table: &str) -> Self {
+        let mut head = b"{\"version\":".to_vec();
+        json::string(settings.connector_version.as_bytes(), &mut head);
+        head.extend_from_slice(b",\"connector\":\"postgresql\",\"name\":");
+        json::string(settings.topic_prefix.as_bytes(), &mut head);
+        head.extend_from_slice(b",\"ts_ms\":");
+        let mut database = b",\"db\":".to_vec();
+        json::string(settings.database.as_bytes(), &mut database);
+        database.extend_from_slice(b",\"sequence\":\"[");
+        // Debezium leaves the marker of streamed rows out; its default shows only where defaults replace nulls.
+        let marker: &[u8] = if settings.value.replace_null_with_default {
+            b"\"false\""
+        } else {
+            b"null"
+        };
+        let streaming = [b",\"snapshot\":", marker, &database].concat();
+        let mut names = b",\"schema\":".to_vec();
+        json::string(schema.as_bytes(), &mut names);
+        names.extend_from_slice(b",\"table\":");
+        json::string(table.as_bytes(), &mut names);
+        names.extend_from_slice(b",\"txId\":");
+        Self {
+            head: head.into(),
+            streaming: streaming.into(),
+            database: database.into(),
+            table: names.into(),
+        }
+    }
+
+    /// Appends the block.
+    pub(crate) fn write(&self, at: &SourcePosition<'_>, out: &mut Vec<u8>) {
+        let times = Times::of_micros(at.committed_at_unix_us);
+        out.extend_from_slice(&self.head);
+        times.millis(out);
+        if at.snapshot == SnapshotMarker::False {
+            out.extend_from_slice(&self.streaming);
+        } else {
+            out.extend_from_slice(b",\"snapshot\":");
+            json::string(at.snapshot.as_str().as_bytes(), out);
+            out.extend_from_slice(&self.database);
+        }
+        sequence_part(at.last_commit_lsn, out);
+        out.push(b',');
+        sequence_part(at.lsn, out);
+        out.extend_from_slice(b"]\",\"ts_us\":");
+        times.micros(out);
+        out.extend_from_slice(b",\"ts_ns\":");
+        times.nanos(out);
+        out.extend_from_slice(&self.table);
+        number(at.xid, out);
+        out.extend_from_slice(b",\"lsn\":");
+        number(at.lsn.map(Lsn::as_u64), out);
+        // `xmin.fetch.interval.ms` is what would fill it; without it the connector never does.
+        out.extend_from_slice(b",\"xmin\":null,\"origin\":");
+        match at.origin {
+            Some(origin) => json::string(origin.as_bytes(), out),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"origin_lsn\":");
+        number(at.origin_lsn.map(Lsn::as_u64), out);
+        out.push(b'}');
+    }
+}
+
+#[inline]
+fn sequence_part(lsn: Option<Lsn>, out: &mut Vec<u8>) {
+    match lsn {
+        Some(lsn) => {
+            out.extend_from_slice(b"\\\"");
+            out.extend_from_slice(itoa::Buffer::new().format(lsn.as_u64()).as_bytes());
+            out.extend_from_slice(b"\\\"");
+        }
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+#[inline]
+fn number(value: Option<u64>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Appends `"ts_ms":…,"ts_us":…,"ts_ns":…`.
+pub(crate) fn processing_times(unix_ns: i64, out: &mut Vec<u8>) {
+    let times = Times::of_nanos(unix_ns);
+    out.extend_from_slice(b"\"ts_ms\":");
+    times.millis(out);
+    out.extend_from_slice(b",\"ts_us\":");
+    times.micros(out);
+    out.extend_from_slice(b",\"ts_ns\":");
+    times.nanos(out);
+}
+
+/// Appends the milliseconds of a moment.
+pub(crate) fn millis(unix_ns: i64, out: &mut Vec<u8>) {
+    Times::of_nanos(unix_ns).millis(out);
+}
+
+/// One moment in three units. Its nanoseconds are rendered once; the others are the beginning of their digits.
+struct Times {
+    digits: [u8; 24],
+    length: usize,
+}
+
+impl Times {
+    fn of_micros(unix_us: i64) -> Self {
+        Self::new(unix_us, b"000")
+    }
+
+    fn of_nanos(unix_ns: i64) -> Self {
+        Self::new(unix_ns, b"")
+    }
+
+    fn new(value: i64, zeros: &[u8]) -> Self {
+        let mut buffer = itoa::Buffer::new();
+        // Nothing that is stamped lies before 1970.
+        let text = buffer.format(value.max(0)).as_bytes();
+        let mut digits = [b'0'; 24];
+        digits[..text.len()].copy_from_slice(text);
+        Self {
+            digits,
+            length: text.len() + zeros.len(),
+        }
+    }
+
+    fn write(&self, dropped: usize, out: &mut Vec<u8>) {
+        let shown = self.length.saturating_sub(dropped).max(1);
+        // Of less than one unit, or of zero, only one digit is a number.
+        let shown = if self.digits[0] == b'0' || self.length <= dropped {
+            1
+        } else {
+            shown
+        };
+        let digits = if self.length <= dropped {
+            b"0"
+        } else {
+            &self.digits[..shown]
+        };
+        out.extend_from_slice(digits);
+    }
+
+    fn millis(&self, out: &mut Vec<u8>) {
+        self.write(6, out);
+    }
+
+    fn micros(&self, out: &mut Vec<u8>) {
+        self.write(3, out);
+    }
+
+    fn nanos(&self, out: &mut Vec<u8>) {
+        self.write(0, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block(settings: &EncoderSettings, at: &SourcePosition<'_>) -> String {
+        let mut out = Vec::new();
+        SourceBlock::new(settings, "public", "t").write(at, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn position() -> SourcePosition<'static> {
+        SourcePosition {
+            event_id: None,
+            snapshot: SnapshotMarker::False,
+            committed_at_unix_us: 1_559_033_904_863_123,
+            processed_at_unix_ns: 0,
+            xid: Some(555),
+            lsn: Some(Lsn::new(24_023_128)),
+            last_commit_lsn: Some(Lsn::new(24_023_119)),
+            origin: None,
+            origin_lsn: None,
+        }
+    }
+
+    #[test]
+    fn source_has_every_field_in_the_order_of_debezium() {
+        let settings = EncoderSettings::new("server", "postgres", "3.6.1.Final");
+        assert_eq!(
+            block(&settings, &position()),
+            concat!(
+                r#"{"version":"3.6.1.Final","connector":"postgresql","name":"server","ts_ms":1559033904863,"#,
+                r#""snapshot":"false","db":"postgres","sequence":"[\"24023119\",\"24023128\"]","#,
+                r#""ts_us":1559033904863123,"ts_ns":1559033904863123000,"schema":"public","table":"t","#,
+                r#""txId":555,"lsn":24023128,"xmin":null,"origin":null,"origin_lsn":null}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let mut settings = EncoderSettings::new("server", "postgres", "1");
+        settings.value.replace_null_with_default = false;
+        let at = SourcePosition {
+            xid: None,
+            lsn: None,
+            last_commit_lsn: None,
+            ..position()
+        };
+        let json: serde_json::Value = serde_json::from_str(&block(&settings, &at)).unwrap();
+        assert_eq!(json["snapshot"], serde_json::Value::Null);
+        assert_eq!(json["sequence"], "[null,null]");
+        assert_eq!(json["txId"], serde_json::Value::Null);
+        let at = SourcePosition {
+            snapshot: SnapshotMarker::Incremental,
+            origin: Some("dc\"1"),
+            origin_lsn: Some(Lsn::new(74_565)),
+            ..position()
+        };
+        let json: serde_json::Value = serde_json::from_str(&block(&settings, &at)).unwrap();
+        assert_eq!(json["snapshot"], "incremental");
+        assert_eq!(json["origin"], "dc\"1");
+        assert_eq!(json["origin_lsn"], 74_565);
+    }
+
+    proptest! {
+        #[test]
+        fn times_are_one_moment_in_three_units(unix_ns in prop_oneof![0..i64::MAX, 0..10_000_000_i64]) {
+            let mut out = b"{".to_vec();
+            processing_times(unix_ns, &mut out);
+            out.push(b'}');
+            let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(json["ts_ms"].as_i64(), Some(unix_ns / 1_000_000));
+            prop_assert_eq!(json["ts_us"].as_i64(), Some(unix_ns / 1_000));
+            prop_assert_eq!(json["ts_ns"].as_i64(), Some(unix_ns));
+        }
+    }
+}

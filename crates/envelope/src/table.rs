@@ -1,0 +1,87 @@
+//! One version of one table. In: a relation of the stream and the catalog, joined by `connector`. Out: plain data.
+//! Never: looks anything up.
+//!
+//! Source: PostgreSQL manual, "`pg_attribute`", "`pg_type`", "`pg_attrdef`".
+
+use pgoutput::{Oid, ReplicaIdentity};
+
+/// One version of one table: what the stream says of it joined with what only the catalog knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Object id.
+    pub oid: Oid,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// What the server logs of old rows.
+    pub replica_identity: ReplicaIdentity,
+    /// All columns of a row, in the order their values arrive.
+    pub columns: Vec<Column>,
+    /// Indexes into `columns` in key order; empty gives a null key.
+    pub key: Vec<usize>,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub data_type: DataType,
+    /// `atttypmod`, -1 without one.
+    pub type_modifier: i32,
+    /// `NOT NULL`.
+    pub not_null: bool,
+    /// SQL text of its default as `pg_get_expr` shows it.
+    pub default: Option<String>,
+    /// Computed by the server; its expression is not a default.
+    pub generated: bool,
+    /// False leaves it out of the value; a key column stays in the key.
+    pub captured: bool,
+    /// Part of the replica identity.
+    pub is_identity: bool,
+}
+
+/// A type, with what it is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataType {
+    /// Object id.
+    pub oid: Oid,
+    /// `typname`, like `int4` or `_text`.
+    pub name: String,
+    /// What sort of type.
+    pub kind: TypeKind,
+}
+
+/// What sort of type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeKind {
+    /// A base type.
+    Base,
+    /// An enum.
+    Enum {
+        /// In `enumsortorder`.
+        labels: Vec<String>,
+    },
+    /// A domain.
+    Domain {
+        /// The type it restricts.
+        base: Box<DataType>,
+        /// `typtypmod`, -1 without one.
+        type_modifier: i32,
+    },
+    /// An array.
+    Array {
+        /// Type of its elements.
+        element: Box<DataType>,
+    },
+    /// A row type.
+    Composite,
+    /// A range.
+    Range,
+    /// A multirange.
+    Multirange,
+    /// Dropped meanwhile: the catalog no longer knows it.
+    Unknown,
+}

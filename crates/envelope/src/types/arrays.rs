@@ -1,0 +1,104 @@
+//! Arrays. In: the type of their elements. Out: their forms.
+
+use super::{Context, Form, Refusal};
+use crate::schema::Schema;
+use crate::settings::BinaryHandling;
+use crate::table::{DataType, TypeKind};
+use crate::value::array::NullElement;
+use crate::value::{Writer, base64, json};
+
+impl Context<'_> {
+    pub(super) fn array(&self, element: &DataType, modifier: i32) -> Result<Form, Refusal> {
+        let (form, null_element) = match &element.kind {
+            TypeKind::Base | TypeKind::Range if is_array_element(&element.name) => {
+                (self.form(element, modifier)?, NullElement::Null)
+            }
+            // Debezium declares the labels of an array not optional.
+            TypeKind::Enum { labels } => {
+                (super::scalars::enumeration(labels), NullElement::NoArray)
+            }
+            _ => return Err(": arrays of this element type have none"),
+        };
+        let items = match null_element {
+            NullElement::Null => form.schema.clone().optional(),
+            NullElement::NoArray => form.schema.clone(),
+        };
+        let writer = Writer::Array(Box::new(form.writer), null_element);
+        let array = Form::new(writer, Schema::array(items), "{}");
+        Ok(
+            match self.unavailable_elements(&element.name, &form.schema) {
+                Some(json) => array.with_unavailable(json),
+                None => array,
+            },
+        )
+    }
+
+    /// What stands for an unchanged array stored out of line: the placeholder in the element type, where it has one.
+    fn unavailable_elements(&self, element: &str, schema: &Schema) -> Option<Vec<u8>> {
+        let mut out = vec![b'['];
+        match element {
+            "text" | "varchar" | "bpchar" | "json" | "jsonb" => {
+                json::string(self.placeholder.text.as_bytes(), &mut out);
+            }
+            "int4" | "int8" | "date" if schema.type_name != "string" => {
+                let bytes: Vec<String> = self
+                    .placeholder
+                    .bytes
+                    .iter()
+                    .map(|byte| byte.cast_signed().to_string())
+                    .collect();
+                out.extend_from_slice(bytes.join(",").as_bytes());
+            }
+            "uuid" => json::string(self.placeholder.uuid().as_bytes(), &mut out),
+            "bytea" if self.settings.binary_handling == BinaryHandling::Bytes => {
+                base64::bytes_json(&self.placeholder.bytes, BinaryHandling::Bytes, &mut out);
+            }
+            _ => return None,
+        }
+        out.push(b']');
+        Some(out)
+    }
+}
+
+/// Base types whose arrays have a form.
+fn is_array_element(name: &str) -> bool {
+    matches!(
+        name,
+        "bool"
+            | "int2"
+            | "int4"
+            | "int8"
+            | "oid"
+            | "float4"
+            | "float8"
+            | "numeric"
+            | "text"
+            | "varchar"
+            | "bpchar"
+            | "char"
+            | "citext"
+            | "bytea"
+            | "uuid"
+            | "json"
+            | "jsonb"
+            | "date"
+            | "time"
+            | "timetz"
+            | "timestamp"
+            | "timestamptz"
+            | "inet"
+            | "cidr"
+            | "macaddr"
+            | "macaddr8"
+            | "int4range"
+            | "int8range"
+            | "numrange"
+            | "tsrange"
+            | "tstzrange"
+            | "daterange"
+            | "hstore"
+            | "ltree"
+            | "geometry"
+            | "geography"
+    )
+}

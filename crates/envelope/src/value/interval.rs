@@ -1,0 +1,197 @@
+//! `interval`. In: PostgreSQL's text in style `postgres`. Out: microseconds, or ISO 8601.
+//!
+//! Source: PostgreSQL manual, "Interval Output"; Debezium documentation, `interval.handling.mode`.
+
+use super::calendar::{self, MICROS_PER_SECOND};
+use super::{Malformed, Outcome};
+
+/// 365.25 days in twelve months.
+const MICROS_PER_MONTH: i128 = 2_629_800_000_000;
+const MICROS_PER_DAY: i128 = 86_400_000_000;
+
+/// `1 year 2 mons 3 days 04:05:06.78` taken apart; each part has its own sign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Interval {
+    years: i64,
+    months: i64,
+    days: i64,
+    /// Hours, minutes, seconds and fraction together.
+    micros: i64,
+}
+
+impl Interval {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let mut interval = Self::default();
+        let mut words = std::str::from_utf8(text).ok()?.split(' ');
+        while let Some(word) = words.next() {
+            if word.contains(':') {
+                interval.micros = clock(word)?;
+                continue;
+            }
+            let count = word.parse().ok()?;
+            match words.next()? {
+                "year" | "years" => interval.years = count,
+                "mon" | "mons" => interval.months = count,
+                "day" | "days" => interval.days = count,
+                _ => return None,
+            }
+        }
+        Some(interval)
+    }
+}
+
+/// `-04:05:06.78` as microseconds; hours may have any number of digits.
+fn clock(word: &str) -> Option<i64> {
+    let (negative, word) = match word.strip_prefix('-') {
+        Some(word) => (true, word),
+        None => (false, word.strip_prefix('+').unwrap_or(word)),
+    };
+    let mut parts = word.splitn(3, ':');
+    let hours: i64 = parts.next()?.parse().ok()?;
+    let minutes: i64 = parts.next()?.parse().ok()?;
+    let seconds = parts.next()?;
+    let (seconds, fraction) = seconds.split_at(seconds.find('.').unwrap_or(seconds.len()));
+    let seconds: i64 = seconds.parse().ok()?;
+    let (micros, []) = calendar::fraction_part(fraction.as_bytes())? else {
+        return None;
+    };
+    let seconds = hours
+        .checked_mul(3_600)?
+        .checked_add(minutes.checked_mul(60)?)?
+        .checked_add(seconds)?;
+    let micros = seconds
+        .checked_mul(MICROS_PER_SECOND)?
+        .checked_add(micros)?;
+    Some(if negative { -micros } else { micros })
+}
+
+const MALFORMED: Malformed =
+    Malformed("expected an interval like 1 year 2 mons 3 days 04:05:06.78");
+
+/// Microseconds; a month counts 30.4375 days. Stops at the 64-bit limits, where infinities are too.
+pub(crate) fn micros(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let total = match text {
+        b"infinity" => i64::MAX,
+        b"-infinity" => i64::MIN,
+        _ => total_micros(Interval::parse(text).ok_or(MALFORMED)?),
+    };
+    out.extend_from_slice(itoa::Buffer::new().format(total).as_bytes());
+    Ok(())
+}
+
+fn total_micros(interval: Interval) -> i64 {
+    let months = i128::from(interval.years) * 12 + i128::from(interval.months);
+    let total = months * MICROS_PER_MONTH
+        + i128::from(interval.days) * MICROS_PER_DAY
+        + i128::from(interval.micros);
+    let limit = if total < 0 { i64::MIN } else { i64::MAX };
+    i64::try_from(total).unwrap_or(limit)
+}
+
+/// `"P1Y2M3DT4H5M6.78S"`: every part is there, also when it is 0. Infinities have no such form.
+pub(crate) fn iso(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
+    if matches!(text, b"infinity" | b"-infinity") {
+        return Ok(Outcome::Inexpressible);
+    }
+    let interval = Interval::parse(text).ok_or(MALFORMED)?;
+    let seconds = interval.micros / MICROS_PER_SECOND;
+    let mut buffer = itoa::Buffer::new();
+    let mut part = |prefix: &[u8], value: i64, unit: u8, out: &mut Vec<u8>| {
+        out.extend_from_slice(prefix);
+        out.extend_from_slice(buffer.format(value).as_bytes());
+        out.push(unit);
+    };
+    part(b"\"P", interval.years, b'Y', out);
+    part(b"", interval.months, b'M', out);
+    part(b"", interval.days, b'D', out);
+    part(b"T", seconds / 3_600, b'H', out);
+    part(b"", seconds / 60 % 60, b'M', out);
+    let rest = interval.micros % (60 * MICROS_PER_SECOND);
+    if rest < 0 && rest > -MICROS_PER_SECOND {
+        out.push(b'-');
+    }
+    out.extend_from_slice(
+        itoa::Buffer::new()
+            .format(rest / MICROS_PER_SECOND)
+            .as_bytes(),
+    );
+    calendar::write_fraction((rest % MICROS_PER_SECOND).abs(), None, out);
+    out.extend_from_slice(b"S\"");
+    Ok(Outcome::Written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn intervals_take_both_forms() {
+        for (text, expected_micros, expected_iso) in [
+            (
+                "1 year 2 mons 3 days 04:05:06.78",
+                "37091106780000",
+                "P1Y2M3DT4H5M6.78S",
+            ),
+            ("1 year", "31557600000000", "P1Y0M0DT0H0M0S"),
+            ("-1 days", "-86400000000", "P0Y0M-1DT0H0M0S"),
+            ("00:00:00", "0", "P0Y0M0DT0H0M0S"),
+            (
+                "1 mon -1 days +00:00:00.000001",
+                "2543400000001",
+                "P0Y1M-1DT0H0M0.000001S",
+            ),
+            ("100 years", "3155760000000000", "P100Y0M0DT0H0M0S"),
+            ("-00:00:01.5", "-1500000", "P0Y0M0DT0H0M-1.5S"),
+            ("-00:00:00.5", "-500000", "P0Y0M0DT0H0M-0.5S"),
+            (
+                "-1 years -2 mons +3 days -04:05:06",
+                "-36572706000000",
+                "P-1Y-2M3DT-4H-5M-6S",
+            ),
+            (
+                "178000000 years",
+                "5617252800000000000000",
+                "P178000000Y0M0DT0H0M0S",
+            ),
+        ] {
+            let (mut number, mut text_form) = (Vec::new(), Vec::new());
+            micros(text.as_bytes(), &mut number).unwrap();
+            iso(text.as_bytes(), &mut text_form).unwrap();
+            let limited = expected_micros
+                .parse::<i64>()
+                .unwrap_or(i64::MAX)
+                .to_string();
+            assert_eq!(String::from_utf8(number).unwrap(), limited, "{text}");
+            assert_eq!(
+                String::from_utf8(text_form).unwrap(),
+                format!("\"{expected_iso}\""),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_interval_is_refused() {
+        for text in [
+            "",
+            "1",
+            "1 week",
+            "1 day extra",
+            "x:y:z",
+            "1:2",
+            "00:00:00.1234567",
+        ] {
+            assert!(micros(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text: Vec<u8>, near in "[0-9a-z:. +-]{0,30}") {
+            for text in [&text[..], near.as_bytes()] {
+                let _ = (micros(text, &mut Vec::new()), iso(text, &mut Vec::new()));
+            }
+        }
+    }
+}
