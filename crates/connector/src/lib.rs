@@ -1,8 +1,32 @@
 //! One connector: from what its user wrote to records in Kafka.
 //!
-//! In: a [`spec::Spec`]. Out: records and checkpoints in Kafka, acknowledged positions in PostgreSQL. Data moves one
-//! way, through [`pipeline`]; positions come back once, after Kafka has committed.
+//! In: a [`spec::Spec`], resolved to [`settings::Settings`]. Out: records and checkpoints in Kafka, acknowledged positions
+//! in PostgreSQL. Data moves one way, through `pipeline`; positions come back once, after Kafka has committed.
 //! Never: HTTP, terminals, files.
+//!
+//! Start reading in `pipeline.rs`.
 
+mod boundary;
+mod captured;
+mod clock;
+mod continuation;
+mod error;
+mod gather;
+pub mod lifecycle;
+mod pipeline;
+pub mod position;
+mod progress;
 pub mod settings;
+mod sink;
+mod snapshot;
 pub mod spec;
+pub mod status;
+mod tables;
+mod takeover;
+mod topics;
+mod watermarks;
+
+pub use boundary::BoundaryLimits;
+pub use captured::{operations, published, select};
+pub use error::{Class, ConnectorError};
+pub use lifecycle::run;

@@ -24,11 +24,6 @@
 //! # }
 //! ```
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "the lint takes the name PostgreSQL for code"
-)]
-
 mod assemble;
 mod change;
 mod decode;

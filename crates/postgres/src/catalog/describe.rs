@@ -1,13 +1,183 @@
-//! One table in full.
-use pgoutput::Oid;
+//! One table in full: three statements, prepared once per connection and sent together.
+//!
+//! Called at every `Relation` message, so it costs one round trip.
 
-use super::TableDescription;
+use std::collections::HashMap;
+
+use pgoutput::Oid;
+use tokio::sync::OnceCell;
+use tokio_postgres::{Row, Statement};
+
+use super::tables::{replica_identity, table_kind};
+use super::{ColumnDescription, TableDescription, TypeDescription, TypeKind};
 use crate::{Connection, PostgresError};
 
-/// Describes a table; `None` when it does not exist (any more).
+const ACTION: &str = "describe a table";
+
+/// Types nest (domain over array over domain …), but not deeper than this.
+const TYPE_DEPTH_MAX: usize = 32;
+
+/// Key columns in index order; what `INCLUDE` adds to an index is no part of its key.
+///
+/// The fallback key is chosen as the JDBC driver lists unique indexes to Debezium: the clustered one, then by name.
+const TABLE: &str = "\
+SELECT n.nspname::text, c.relname::text, c.relreplident::text, c.relkind::text, c.relispartition, \
+       (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid AND c.relispartition), \
+       k.primary_key, k.identity_key, k.unique_key \
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL ( \
+  WITH keys AS ( \
+    SELECT i.indisprimary, i.indisreplident, i.indisclustered, x.relname, \
+           i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indislive AS whole, \
+           (SELECT array_agg(a.attname::text ORDER BY u.place) \
+            FROM unnest(i.indkey) WITH ORDINALITY u(attnum, place) \
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum \
+            WHERE u.place <= i.indnkeyatts) AS columns \
+    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid) \
+  SELECT (SELECT columns FROM keys WHERE indisprimary LIMIT 1) AS primary_key, \
+         (SELECT columns FROM keys WHERE indisreplident LIMIT 1) AS identity_key, \
+         (SELECT columns FROM keys WHERE whole AND NOT indisprimary ORDER BY indisclustered DESC, relname LIMIT 1) \
+           AS unique_key) k \
+WHERE c.oid = $1 AND c.relkind IN ('r', 'p')";
+
+/// A domain that forbids NULL makes its columns `NOT NULL`, as the JDBC driver tells Debezium.
+const COLUMNS: &str = "\
+SELECT a.attname::text, a.attnum, a.atttypid, a.atttypmod, \
+       a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), \
+       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, \
+       a.attgenerated <> '', a.attidentity <> '' \
+FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+     LEFT JOIN pg_type t ON t.oid = a.atttypid \
+WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/// The types of the columns and whatever those are made of. A true array is one whose element names it as its array type.
+const TYPES: &str = "\
+WITH RECURSIVE wanted(oid) AS ( \
+  SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped \
+  UNION SELECT $1::oid \
+  UNION \
+  SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE e.oid END \
+  FROM wanted w JOIN pg_type t ON t.oid = w.oid LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid \
+  WHERE t.typtype = 'd' OR e.oid IS NOT NULL) \
+SELECT t.oid, n.nspname::text, t.typname::text, t.typtype::text, e.oid, t.typbasetype, t.typtypmod, \
+       CASE WHEN t.typtype = 'e' THEN \
+         ARRAY(SELECT l.enumlabel::text FROM pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder) END \
+FROM wanted w JOIN pg_type t ON t.oid = w.oid JOIN pg_namespace n ON n.oid = t.typnamespace \
+     LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid";
+
+/// Describes a table as the catalog has it now; `None` when it does not exist (any more).
 pub async fn describe_table(
     connection: &Connection,
     oid: Oid,
 ) -> Result<Option<TableDescription>, PostgresError> {
-    Err(connection.pending(oid))
+    let statements = &connection.catalog;
+    let (table, columns, types) = tokio::try_join!(
+        rows(connection, &statements.table, TABLE, oid),
+        rows(connection, &statements.columns, COLUMNS, oid),
+        rows(connection, &statements.types, TYPES, oid),
+    )?;
+    let Some(table) = table.first() else { return Ok(None) };
+    let types: HashMap<Oid, TypeRow> = types.iter().map(TypeRow::read).collect();
+    let relkind: &str = table.get(3);
+    Ok(Some(TableDescription {
+        oid,
+        schema: table.get(0),
+        name: table.get(1),
+        replica_identity: replica_identity(table.get(2)),
+        kind: table_kind(relkind, table.get(4)),
+        is_partition_of: table.get::<_, Option<u32>>(5).map(Oid),
+        primary_key: table.get(6),
+        replica_identity_index_columns: table.get(7),
+        unique_key: table.get(8),
+        columns: columns.iter().map(|row| column(row, &types)).collect(),
+    }))
+}
+
+/// Describes a type; `None` when it does not exist (any more).
+pub async fn describe_type(
+    connection: &Connection,
+    oid: Oid,
+) -> Result<Option<TypeDescription>, PostgresError> {
+    let rows = rows(connection, &connection.catalog.types, TYPES, oid).await?;
+    let types: HashMap<Oid, TypeRow> = rows.iter().map(TypeRow::read).collect();
+    Ok(types.contains_key(&oid).then(|| resolve(oid, &types, TYPE_DEPTH_MAX)))
+}
+
+async fn rows(
+    connection: &Connection,
+    cached: &OnceCell<Statement>,
+    sql: &str,
+    oid: Oid,
+) -> Result<Vec<Row>, PostgresError> {
+    let client = connection.client();
+    let run = async {
+        let statement = cached.get_or_try_init(|| client.prepare(sql)).await?;
+        client.query(statement, &[&oid.0]).await
+    };
+    run.await.map_err(|error| PostgresError::from_sql(ACTION, &error))
+}
+
+fn column(row: &Row, types: &HashMap<Oid, TypeRow>) -> ColumnDescription {
+    ColumnDescription {
+        name: row.get(0),
+        attnum: row.get(1),
+        type_: resolve(Oid(row.get(2)), types, TYPE_DEPTH_MAX),
+        type_modifier: row.get(3),
+        not_null: row.get(4),
+        default: row.get(5),
+        generated: row.get(6),
+        identity: row.get(7),
+    }
+}
+
+/// One row of `pg_type`.
+struct TypeRow {
+    schema: String,
+    name: String,
+    typtype: String,
+    element: Option<Oid>,
+    base: Oid,
+    type_modifier: i32,
+    labels: Option<Vec<String>>,
+}
+
+impl TypeRow {
+    fn read(row: &Row) -> (Oid, Self) {
+        let type_row = Self {
+            schema: row.get(1),
+            name: row.get(2),
+            typtype: row.get(3),
+            element: row.get::<_, Option<u32>>(4).map(Oid),
+            base: Oid(row.get(5)),
+            type_modifier: row.get(6),
+            labels: row.get(7),
+        };
+        (Oid(row.get(0)), type_row)
+    }
+}
+
+fn resolve(oid: Oid, types: &HashMap<Oid, TypeRow>, depth: usize) -> TypeDescription {
+    let (Some(found), Some(below)) = (types.get(&oid), depth.checked_sub(1)) else {
+        return TypeDescription {
+            oid,
+            schema: String::new(),
+            name: String::new(),
+            kind: TypeKind::Unknown,
+        };
+    };
+    let kind = match (found.typtype.as_str(), found.element) {
+        ("b", Some(element)) => {
+            TypeKind::Array { element: Box::new(resolve(element, types, below)) }
+        }
+        ("b", None) => TypeKind::Base,
+        ("e", _) => TypeKind::Enum { labels: found.labels.clone().unwrap_or_default() },
+        ("d", _) => TypeKind::Domain {
+            base: Box::new(resolve(found.base, types, below)),
+            type_modifier: found.type_modifier,
+        },
+        ("c", _) => TypeKind::Composite,
+        ("r", _) => TypeKind::Range,
+        ("m", _) => TypeKind::Multirange,
+        _ => TypeKind::Unknown,
+    };
+    TypeDescription { oid, schema: found.schema.clone(), name: found.name.clone(), kind }
 }

@@ -8,7 +8,7 @@ mod describe;
 mod server;
 mod tables;
 
-pub use describe::describe_table;
+pub use describe::{describe_table, describe_type};
 pub use server::{ServerInfo, server};
 pub use tables::{list_tables, partition_leaves};
 

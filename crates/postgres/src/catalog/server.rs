@@ -34,7 +34,47 @@ pub struct ServerInfo {
     pub user_is_superuser: bool,
 }
 
+/// PostgreSQL 19 tells the level that is really in force in a setting of its own. On RDS nobody has `REPLICATION`; there the
+/// role `rds_replication` stands for it.
+const SERVER: &str = "\
+SELECT current_setting('server_version_num')::int4, current_setting('server_version'), \
+       coalesce(current_setting('effective_wal_level', true), current_setting('wal_level')), \
+       current_setting('max_replication_slots')::int4, (SELECT count(*) FROM pg_replication_slots)::int4, \
+       current_setting('max_wal_senders')::int4, (SELECT count(*) FROM pg_stat_get_wal_senders())::int4, \
+       (SELECT setting::int8 FROM pg_settings WHERE name = 'max_slot_wal_keep_size'), \
+       (SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()), \
+       pg_is_in_recovery(), current_database()::text, current_user::text, \
+       r.rolreplication OR r.rolsuper OR EXISTS ( \
+         SELECT FROM pg_roles g WHERE g.rolname = 'rds_replication' AND pg_has_role(current_user, g.oid, 'MEMBER')), \
+       r.rolsuper \
+FROM pg_roles r WHERE r.rolname = current_user";
+
+/// `max_slot_wal_keep_size` counts megabytes.
+const MEGABYTE: u64 = 1024 * 1024;
+
 /// Asks the server.
 pub async fn server(connection: &Connection) -> Result<ServerInfo, PostgresError> {
-    Err(connection.pending(()))
+    let rows = connection.query("tell its settings", SERVER, &[]).await?;
+    let row = rows.first().ok_or_else(|| PostgresError::Protocol {
+        what: "the role of the session is not in pg_roles".to_owned(),
+    })?;
+    let count = |index: usize| u32::try_from(row.get::<_, i32>(index)).unwrap_or(0);
+    let keep_megabytes: Option<i64> = row.get(7);
+    let keep_megabytes = keep_megabytes.and_then(|size| u64::try_from(size).ok());
+    Ok(ServerInfo {
+        version_num: count(0),
+        version: row.get(1),
+        wal_level: row.get(2),
+        max_replication_slots: count(3),
+        replication_slots_used: count(4),
+        max_wal_senders: count(5),
+        wal_senders_used: count(6),
+        max_slot_wal_keep_size_bytes: keep_megabytes.map(|size| size * MEGABYTE),
+        encoding: row.get(8),
+        in_recovery: row.get(9),
+        database: row.get(10),
+        user: row.get(11),
+        user_can_replicate: row.get(12),
+        user_is_superuser: row.get(13),
+    })
 }

@@ -1,0 +1,370 @@
+//! The second stage: from messages of the stream to records in the open Kafka transaction.
+//!
+//! In: [`ReplicationMessage`]s in order. Out: records of captured tables, and the [`Position`] that covers them.
+//! What of it was sent before a restart is dropped here, as [`Progress`] says.
+//! Never: an acknowledgement, a commit, a wait for Kafka.
+
+use std::sync::Arc;
+
+use envelope::{
+    EncoderSettings, MessagePlan, OldRow, Record, Scratch, SnapshotMarker, SourcePosition,
+};
+use kafka::Transaction;
+use pgoutput::replication::{ReplicationMessage, XLogData};
+use pgoutput::{
+    Assembler, Before, Change, ChangeKind, Lsn, PgTimestamp, Step, TupleData, TupleValue,
+};
+use smallvec::SmallVec;
+
+use crate::boundary::Filled;
+use crate::clock;
+use crate::error::ConnectorError;
+use crate::position::Position;
+use crate::progress::Progress;
+use crate::settings::{MessageFilter, Settings};
+use crate::sink::Outgoing;
+use crate::tables::{Captured, CapturedTable, Tables};
+
+/// Values of one row. Most tables have fewer columns than this; more only cost an allocation.
+pub(crate) type Row<'a> = SmallVec<[TupleValue<'a>; 32]>;
+
+/// What one message of the stream led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    /// Nothing that has to be kept.
+    Nothing,
+    /// The position moved; nothing was added to the Kafka transaction.
+    Position,
+    /// Records were, or had been, added to the Kafka transaction.
+    Records,
+}
+
+/// Fills Kafka transactions from the stream.
+pub(crate) struct Gatherer {
+    assembler: Assembler,
+    tables: Tables,
+    messages: MessagePlan,
+    message_filter: MessageFilter,
+    message_topic: Option<kafka::Topic>,
+    scratch: Scratch,
+    transaction: Transaction,
+    batch_bytes_max: usize,
+    record_bytes_max: usize,
+    progress: Progress,
+}
+
+impl Gatherer {
+    /// Starts at a position with an empty Kafka transaction.
+    pub(crate) fn new(
+        settings: &Settings,
+        encoder: &Arc<EncoderSettings>,
+        tables: Tables,
+        position: Position,
+    ) -> Self {
+        Self {
+            assembler: Assembler::new(),
+            tables,
+            messages: MessagePlan::compile(encoder),
+            message_filter: settings.message_prefixes.clone(),
+            message_topic: None,
+            scratch: Scratch::default(),
+            transaction: Transaction::new(settings.producer.batch_bytes_max),
+            batch_bytes_max: settings.producer.batch_bytes_max,
+            record_bytes_max: settings.producer.request_bytes_max,
+            progress: Progress::starting_at(position),
+        }
+    }
+
+    /// The last complete position.
+    pub(crate) fn position(&self) -> &Position {
+        self.progress.position()
+    }
+
+    /// The same, for the snapshot that moves it along.
+    pub(crate) fn position_mut(&mut self) -> &mut Position {
+        self.progress.position_mut()
+    }
+
+    /// What is in the open Kafka transaction.
+    pub(crate) fn filled(&self) -> Filled {
+        Filled {
+            bytes: self.transaction.len_bytes(),
+            records: self.transaction.record_count(),
+            in_transaction: self.progress.in_transaction(),
+        }
+    }
+
+    /// Takes the open Kafka transaction with the position it reaches, and opens the next.
+    pub(crate) fn take(&mut self, at_unix_ms: i64) -> Outgoing {
+        let transaction = std::mem::replace(
+            &mut self.transaction,
+            Transaction::new(self.batch_bytes_max),
+        );
+        Outgoing {
+            transaction,
+            position: self.progress.checkpoint(),
+            at_unix_ms,
+        }
+    }
+
+    /// One message of the stream.
+    pub(crate) async fn push(
+        &mut self,
+        message: ReplicationMessage<'_>,
+    ) -> Result<Gathered, ConnectorError> {
+        match message {
+            ReplicationMessage::XLogData(data) => self.data(&data).await,
+            ReplicationMessage::PrimaryKeepalive(keepalive) => {
+                let moved = self.progress.keepalive(keepalive.wal_end);
+                Ok(if moved {
+                    Gathered::Position
+                } else {
+                    Gathered::Nothing
+                })
+            }
+        }
+    }
+
+    async fn data(&mut self, data: &XLogData<'_>) -> Result<Gathered, ConnectorError> {
+        let message = pgoutput::decode(data.payload, false)?;
+        match self.assembler.push(data.wal_start, message)? {
+            Step::Nothing => Ok(Gathered::Nothing),
+            Step::Begin(begin) => {
+                self.progress.begin(&begin)?;
+                Ok(Gathered::Nothing)
+            }
+            Step::Relation(relation) => {
+                self.tables.define(&relation).await?;
+                Ok(Gathered::Nothing)
+            }
+            Step::Change(change) => self.change(&change).await,
+            Step::Commit(commit) => {
+                self.progress.commit(&commit);
+                let empty = self.transaction.is_empty();
+                Ok(if empty {
+                    Gathered::Position
+                } else {
+                    Gathered::Records
+                })
+            }
+        }
+    }
+
+    async fn change(&mut self, change: &Change<'_>) -> Result<Gathered, ConnectorError> {
+        if !self.progress.change(change.ordinal, change.id.change_lsn)? {
+            return Ok(Gathered::Nothing);
+        }
+        let before = self.transaction.record_count();
+        self.encode(change).await?;
+        Ok(if self.transaction.record_count() > before {
+            Gathered::Records
+        } else {
+            Gathered::Nothing
+        })
+    }
+
+    async fn encode(&mut self, change: &Change<'_>) -> Result<(), ConnectorError> {
+        let now_ns = clock::unix_ns();
+        let at = SourcePosition {
+            event_id: Some(change.id),
+            snapshot: SnapshotMarker::False,
+            // A message outside transactions has no time of its own: it is as of now.
+            committed_at_unix_us: change
+                .committed_at
+                .map_or(now_ns / 1000, PgTimestamp::unix_micros),
+            processed_at_unix_ns: now_ns,
+            xid: change.xid.map(|xid| u64::from(xid.0)),
+            lsn: Some(change.id.change_lsn),
+            last_commit_lsn: self.progress.position().last_commit_lsn,
+            origin: change.origin.as_ref().map(|origin| origin.name.as_str()),
+            origin_lsn: change.origin.as_ref().map(|origin| origin.commit_lsn),
+        };
+        let relation = match &change.kind {
+            ChangeKind::Insert { relation, .. }
+            | ChangeKind::Update { relation, .. }
+            | ChangeKind::Delete { relation, .. } => relation,
+            ChangeKind::Truncate { relations, .. } => {
+                for relation in relations {
+                    if let Some(Captured::Yes(table)) = self.tables.get(relation.oid) {
+                        let mut appender =
+                            Appender::new(&mut self.transaction, table, &at, self.record_bytes_max);
+                        table.plan.truncate(
+                            &at,
+                            &mut |record| appender.append(&record),
+                            &mut self.scratch,
+                        )?;
+                        appender.finish()?;
+                    }
+                }
+                return Ok(());
+            }
+            ChangeKind::LogicalMessage {
+                prefix, content, ..
+            } => {
+                return self.message(&at, prefix, content).await;
+            }
+        };
+        let Some(Captured::Yes(table)) = self.tables.get(relation.oid) else {
+            return Ok(());
+        };
+        let mut appender = Appender::new(&mut self.transaction, table, &at, self.record_bytes_max);
+        let out = &mut |record: Record<'_>| appender.append(&record);
+        let scratch = &mut self.scratch;
+        match &change.kind {
+            ChangeKind::Insert { after, .. } => {
+                table.plan.insert(&at, &row(*after), out, scratch)?
+            }
+            ChangeKind::Update { before, after, .. } => {
+                let old = old_values(before);
+                table
+                    .plan
+                    .update(&at, old_row(before, &old), &row(*after), out, scratch)?;
+            }
+            ChangeKind::Delete { before, .. } => {
+                let old = old_values(before);
+                table
+                    .plan
+                    .delete(&at, old_row(before, &old), out, scratch)?;
+            }
+            ChangeKind::Truncate { .. } | ChangeKind::LogicalMessage { .. } => {}
+        }
+        appender.finish()
+    }
+
+    async fn message(
+        &mut self,
+        at: &SourcePosition<'_>,
+        prefix: &str,
+        content: &[u8],
+    ) -> Result<(), ConnectorError> {
+        if !self.message_filter.captures(prefix) {
+            return Ok(());
+        }
+        let topic = match &self.message_topic {
+            Some(topic) => topic.clone(),
+            None => {
+                let topic = self.tables.topics().ensure(self.messages.topic()).await?;
+                self.message_topic.insert(topic).clone()
+            }
+        };
+        let mut appender = Appender {
+            transaction: &mut self.transaction,
+            topic: &topic,
+            at,
+            record_bytes_max: self.record_bytes_max,
+            too_large: None,
+        };
+        self.messages.encode(
+            at,
+            prefix,
+            content,
+            &mut |record| appender.append(&record),
+            &mut self.scratch,
+        )?;
+        appender.finish()
+    }
+
+    /// One row of a snapshot.
+    pub(crate) fn read(
+        &mut self,
+        table: &CapturedTable,
+        at: &SourcePosition<'_>,
+        values: &[TupleValue<'_>],
+    ) -> Result<(), ConnectorError> {
+        let mut appender = Appender::new(&mut self.transaction, table, at, self.record_bytes_max);
+        table.plan.read(
+            at,
+            values,
+            &mut |record| appender.append(&record),
+            &mut self.scratch,
+        )?;
+        appender.finish()
+    }
+
+    /// The captured tables.
+    pub(crate) fn tables(&mut self) -> &mut Tables {
+        &mut self.tables
+    }
+}
+
+/// Puts records of one change into the open Kafka transaction.
+struct Appender<'a> {
+    transaction: &'a mut Transaction,
+    topic: &'a kafka::Topic,
+    at: &'a SourcePosition<'a>,
+    record_bytes_max: usize,
+    too_large: Option<ConnectorError>,
+}
+
+impl<'a> Appender<'a> {
+    fn new(
+        transaction: &'a mut Transaction,
+        table: &'a CapturedTable,
+        at: &'a SourcePosition<'a>,
+        record_bytes_max: usize,
+    ) -> Self {
+        Self {
+            transaction,
+            topic: &table.topic,
+            at,
+            record_bytes_max,
+            too_large: None,
+        }
+    }
+
+    fn append(&mut self, record: &Record<'_>) {
+        let record_bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        if record_bytes > self.record_bytes_max {
+            self.too_large
+                .get_or_insert_with(|| ConnectorError::RecordTooLarge {
+                    topic: record.topic.to_owned(),
+                    key: shortened(record.key),
+                    position: self.at.lsn.unwrap_or(Lsn::ZERO),
+                    record_bytes,
+                    limit_bytes: self.record_bytes_max,
+                });
+            return;
+        }
+        let headers: SmallVec<[(&str, &[u8]); 8]> = record
+            .headers
+            .iter()
+            .map(|header| (header.name, header.value))
+            .collect();
+        let partition = self.topic.partition(self.topic.partition_for(record.key));
+        let timestamp_ms = self.at.processed_at_unix_ns / 1_000_000;
+        self.transaction
+            .append(&partition, timestamp_ms, record.key, record.value, &headers);
+    }
+
+    fn finish(self) -> Result<(), ConnectorError> {
+        self.too_large.map_or(Ok(()), Err)
+    }
+}
+
+/// A key as an operator can read it in an error.
+fn shortened(key: Option<&[u8]>) -> String {
+    const KEY_BYTES_SHOWN: usize = 200;
+    match key {
+        None => "none".to_owned(),
+        Some(key) => String::from_utf8_lossy(&key[..key.len().min(KEY_BYTES_SHOWN)]).into_owned(),
+    }
+}
+
+fn row(tuple: TupleData<'_>) -> Row<'_> {
+    tuple.iter().collect()
+}
+
+fn old_values<'a>(before: &Before<'a>) -> Row<'a> {
+    match before {
+        Before::Absent => Row::new(),
+        Before::Key(tuple) | Before::Full(tuple) => row(*tuple),
+    }
+}
+
+fn old_row<'a>(before: &Before<'_>, values: &'a [TupleValue<'a>]) -> OldRow<'a> {
+    match before {
+        Before::Absent => OldRow::Absent,
+        Before::Key(_) => OldRow::Key(values),
+        Before::Full(_) => OldRow::Full(values),
+    }
+}

@@ -1,0 +1,224 @@
+//! Where a connector continues: the value of its checkpoint record.
+//!
+//! In: what the pipeline has sent. Out: the JSON of one record in the offsets topic, and back.
+//! Never: an event's LSN as a position. Rows of one COPY share an LSN, and from PostgreSQL 17 on a commit may end
+//! where the next change begins, so only the end of a complete transaction, or a transaction with a count of its raw
+//! changes, says where to go on.
+//! Source: Kafka Connect's layout of source offsets; KIP-618.
+
+use std::str::FromStr;
+
+use pgoutput::{Lsn, Xid};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConnectorError;
+
+/// Version of the layout below. A reader refuses a newer one.
+const LAYOUT_VERSION: u32 = 1;
+
+/// Where a restart continues. Written in the Kafka transaction that carries the records it covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// `system_identifier` of the PostgreSQL cluster: another cluster's LSNs mean something else.
+    pub system_id: String,
+    /// Timeline the positions below belong to: a promoted standby reuses LSNs.
+    pub timeline: u32,
+    /// Replication slot the positions belong to.
+    pub slot: String,
+    /// The run that wrote this: a run that was taken over from finds another here, and leaves.
+    pub instance: String,
+    /// Everything that was committed before this position is in Kafka.
+    pub end_lsn: Lsn,
+    /// Commit position of the last transaction that carried a change; part of the events' `sequence`.
+    pub last_commit_lsn: Option<Lsn>,
+    /// Set while a Kafka transaction had to end inside a source transaction.
+    pub half_sent: Option<HalfSent>,
+    /// How far the initial snapshot has come.
+    pub snapshot: SnapshotProgress,
+    /// Fingerprint of the options that decide which raw changes the server sends.
+    pub stream_options: String,
+}
+
+/// A source transaction of which the first `changes` raw pgoutput changes are in Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfSent {
+    /// `final_lsn` of its Begin message.
+    pub commit_lsn: Lsn,
+    /// Its transaction id.
+    pub xid: Xid,
+    /// Raw changes already sent, counted before any filter of ours, so that a changed filter cannot shift it.
+    pub changes: u64,
+}
+
+impl HalfSent {
+    /// Whether this is the transaction that committed there under this id.
+    pub fn is(&self, commit_lsn: Lsn, xid: Xid) -> bool {
+        self.commit_lsn == commit_lsn && self.xid == xid
+    }
+}
+
+/// How far the initial snapshot has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotProgress {
+    /// The connector exists; its slot may not, and no row was read.
+    Pending,
+    /// Some rows are in Kafka. The exported snapshot they come from dies with its session.
+    Running,
+    /// Every row is in Kafka, or no snapshot was asked for.
+    Completed,
+}
+
+impl Position {
+    /// Encodes the value of a checkpoint record.
+    ///
+    /// Shape: a JSON object. `lsn`, `lsn_proc` and `lsn_commit` are decimal numbers, for readers of Debezium's offsets;
+    /// everything under `tributary` is ours.
+    pub fn to_json(&self) -> Vec<u8> {
+        let layout = Layout {
+            lsn: self.end_lsn.as_u64(),
+            lsn_proc: self.end_lsn.as_u64(),
+            lsn_commit: self.last_commit_lsn.map(|lsn| lsn.as_u64()),
+            tributary: OurLayout {
+                version: LAYOUT_VERSION,
+                system_id: self.system_id.clone(),
+                timeline: self.timeline,
+                slot: self.slot.clone(),
+                instance: self.instance.clone(),
+                end_lsn: self.end_lsn.to_string(),
+                half_sent: self.half_sent.map(|half| HalfSentLayout {
+                    commit_lsn: half.commit_lsn.to_string(),
+                    xid: half.xid.0,
+                    changes: half.changes,
+                }),
+                snapshot: self.snapshot,
+                stream_options: self.stream_options.clone(),
+            },
+        };
+        serde_json::to_vec(&layout).expect("a struct of strings and numbers always encodes")
+    }
+
+    /// Reads the value of a checkpoint record.
+    ///
+    /// Errors: [`ConnectorError::CheckpointUnreadable`] for anything this version did not write.
+    pub fn from_json(value: &[u8]) -> Result<Self, ConnectorError> {
+        let unreadable = |reason: String| ConnectorError::CheckpointUnreadable { reason };
+        let layout: Layout =
+            serde_json::from_slice(value).map_err(|error| unreadable(error.to_string()))?;
+        let ours = layout.tributary;
+        if ours.version > LAYOUT_VERSION {
+            return Err(unreadable(format!(
+                "its layout version is {}, this program knows up to {LAYOUT_VERSION}",
+                ours.version
+            )));
+        }
+        let lsn = |text: &str| {
+            Lsn::from_str(text).map_err(|_| unreadable(format!("`{text}` is not a log position")))
+        };
+        Ok(Self {
+            system_id: ours.system_id,
+            timeline: ours.timeline,
+            slot: ours.slot,
+            instance: ours.instance,
+            end_lsn: lsn(&ours.end_lsn)?,
+            last_commit_lsn: layout.lsn_commit.map(Lsn::new),
+            half_sent: match ours.half_sent {
+                None => None,
+                Some(half) => Some(HalfSent {
+                    commit_lsn: lsn(&half.commit_lsn)?,
+                    xid: Xid(half.xid),
+                    changes: half.changes,
+                }),
+            },
+            snapshot: ours.snapshot,
+            stream_options: ours.stream_options,
+        })
+    }
+}
+
+/// Key of a connector's checkpoint record: `["<connector>",{"server":"<topic.prefix>"}]`.
+///
+/// Source: Kafka Connect, `OffsetStorageWriter`: the connector's name and its source partition.
+pub fn checkpoint_key(connector: &str, topic_prefix: &str) -> Vec<u8> {
+    serde_json::to_vec(&serde_json::json!([connector, { "server": topic_prefix }]))
+        .expect("strings always encode")
+}
+
+#[derive(Serialize, Deserialize)]
+struct Layout {
+    lsn: u64,
+    lsn_proc: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    lsn_commit: Option<u64>,
+    tributary: OurLayout,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OurLayout {
+    version: u32,
+    system_id: String,
+    timeline: u32,
+    slot: String,
+    instance: String,
+    end_lsn: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    half_sent: Option<HalfSentLayout>,
+    snapshot: SnapshotProgress,
+    stream_options: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HalfSentLayout {
+    commit_lsn: String,
+    xid: u32,
+    changes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position() -> Position {
+        Position {
+            system_id: "7301234567890123456".to_owned(),
+            timeline: 3,
+            slot: "debezium".to_owned(),
+            instance: "i".to_owned(),
+            end_lsn: Lsn::new(0x16_B374_D848),
+            last_commit_lsn: Some(Lsn::new(0x16_B374_D800)),
+            half_sent: Some(HalfSent {
+                commit_lsn: Lsn::new(7),
+                xid: Xid(42),
+                changes: 9,
+            }),
+            snapshot: SnapshotProgress::Completed,
+            stream_options: "abc".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_position_survives_its_checkpoint_record() {
+        let written = position();
+        assert_eq!(Position::from_json(&written.to_json()).unwrap(), written);
+    }
+
+    #[test]
+    fn readers_of_debezium_offsets_find_their_numbers() {
+        let json: serde_json::Value = serde_json::from_slice(&position().to_json()).unwrap();
+        assert_eq!(json["lsn"], 0x16_B374_D848_u64);
+        assert_eq!(json["lsn_commit"], 0x16_B374_D800_u64);
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_newer_layout_is_refused() {
+        let mut json: serde_json::Value = serde_json::from_slice(&position().to_json()).unwrap();
+        json["tributary"]["version"] = 2.into();
+        let error = Position::from_json(json.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error.code(), "CO010");
+    }
+
+    #[test]
+    fn the_key_is_laid_out_as_kafka_connect_does() {
+        assert_eq!(checkpoint_key("shop", "eu"), br#"["shop",{"server":"eu"}]"#);
+    }
+}

@@ -1,0 +1,153 @@
+//! The third stage: commits one Kafka transaction while the second stage fills the next.
+//!
+//! In: [`Outgoing`] transactions, in order, each with the position it reaches. Out: [`Committed`] positions, each only
+//! after Kafka has said that the transaction is committed.
+//! Never: a retry. Any error ends the stage, and with it the run; the next take-over reads from the checkpoint whether
+//! the commit took place.
+
+use kafka::{Producer, Topic, Transaction};
+use pgoutput::Lsn;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::error::ConnectorError;
+use crate::position::Position;
+use crate::settings::DeliveryGuarantee;
+
+/// One Kafka transaction to be, and where it leads.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// Records of complete source transactions, or a slice of a large one.
+    pub(crate) transaction: Transaction,
+    /// The position a restart continues at once this is committed.
+    pub(crate) position: Position,
+    /// Wall time, for the checkpoint record.
+    pub(crate) at_unix_ms: i64,
+}
+
+/// A Kafka transaction that is committed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Committed {
+    /// Everything before this is in Kafka.
+    pub(crate) end_lsn: Lsn,
+    /// Records it held, without the checkpoint.
+    pub(crate) records: usize,
+}
+
+/// Where checkpoints are written.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckpointLog {
+    /// The compacted offsets topic.
+    pub(crate) topic: Topic,
+    /// Key of this connector's record.
+    pub(crate) key: Vec<u8>,
+}
+
+/// Stage 3 as stage 2 sees it: one Kafka transaction is committed at a time, so memory holds two of them, the one on its
+/// way and the one being filled.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    outbox: mpsc::Sender<Outgoing>,
+    committed: mpsc::Receiver<Committed>,
+    stage: JoinSet<Result<(), ConnectorError>>,
+    busy: bool,
+}
+
+impl Sink {
+    /// Starts the stage.
+    pub(crate) fn start(
+        producer: Producer,
+        log: CheckpointLog,
+        delivery: DeliveryGuarantee,
+    ) -> Self {
+        let (outbox, inbox) = mpsc::channel(1);
+        let (report, committed) = mpsc::channel(1);
+        let mut stage = JoinSet::new();
+        stage.spawn(commit_all(producer, log, delivery, inbox, report));
+        Self {
+            outbox,
+            committed,
+            stage,
+            busy: false,
+        }
+    }
+
+    /// A Kafka transaction is being committed.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Gives the stage a Kafka transaction to commit.
+    pub(crate) async fn hand_over(&mut self, outgoing: Outgoing) -> Result<(), ConnectorError> {
+        assert!(
+            !self.busy,
+            "a Kafka transaction was handed over while another is being committed"
+        );
+        self.busy = true;
+        match self.outbox.send(outgoing).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.failure().await),
+        }
+    }
+
+    /// Waits until the transaction handed over is committed. Safe to cancel.
+    ///
+    /// Errors: what ended the stage.
+    pub(crate) async fn committed(&mut self) -> Result<Committed, ConnectorError> {
+        match self.committed.recv().await {
+            Some(committed) => {
+                self.busy = false;
+                Ok(committed)
+            }
+            None => Err(self.failure().await),
+        }
+    }
+
+    /// What ended the stage.
+    async fn failure(&mut self) -> ConnectorError {
+        match self.stage.join_next().await {
+            Some(Ok(Err(failure))) => failure,
+            _ => ConnectorError::StageEnded { stage: "producer" },
+        }
+    }
+}
+
+async fn commit_all(
+    mut producer: Producer,
+    log: CheckpointLog,
+    delivery: DeliveryGuarantee,
+    mut inbox: mpsc::Receiver<Outgoing>,
+    report: mpsc::Sender<Committed>,
+) -> Result<(), ConnectorError> {
+    let partition = log.topic.partition(log.topic.partition_for(Some(&log.key)));
+    while let Some(Outgoing {
+        mut transaction,
+        position,
+        at_unix_ms,
+    }) = inbox.recv().await
+    {
+        let records = transaction.record_count();
+        let end_lsn = position.end_lsn;
+        let checkpoint = position.to_json();
+        if delivery == DeliveryGuarantee::AtLeastOnce {
+            // Without a transaction nothing ties the two together: the checkpoint must come second.
+            let data = std::mem::replace(
+                &mut transaction,
+                Transaction::new(producer.settings().batch_bytes_max),
+            );
+            producer.commit(data).await?;
+        }
+        transaction.append(
+            &partition,
+            at_unix_ms,
+            Some(&log.key),
+            Some(&checkpoint),
+            &[],
+        );
+        producer.commit(transaction).await?;
+        if report.send(Committed { end_lsn, records }).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The initial snapshot: every captured table, read at the slot's consistent point.
+//!
+//! In: the snapshot exported by the slot's creation, imported by every reader. Out: an `r` record for each row, then the
+//! checkpoint that says so, in the Kafka transaction of the last rows.
+//! It joins the stream exactly: the slot begins where the exported snapshot ends, so a commit is in one of them, never in
+//! both. If we die before the end, the exported snapshot is gone; the next take-over makes slot and snapshot anew.
+//! Never: `pg_current_wal_lsn()` as a seam. A commit can be in the log and not yet visible.
+//! Source: PostgreSQL manual, `CREATE_REPLICATION_SLOT … EXPORT_SNAPSHOT`, `SET TRANSACTION SNAPSHOT`.
+
+mod read;
+mod rows;
+
+use std::time::Instant;
+
+use postgres::catalog::{self, TableSummary};
+use postgres::snapshot::{CopyQuery, plan_chunks};
+use tracing::info;
+
+use self::read::Chunk;
+use self::rows::Rows;
+use crate::boundary::{Boundary, Due};
+use crate::clock;
+use crate::error::ConnectorError;
+use crate::gather::Gatherer;
+use crate::position::SnapshotProgress;
+use crate::settings::Settings;
+use crate::sink::Sink;
+use crate::status::{SnapshotStatus, State, StatusReporter};
+use crate::tables::CapturedTable;
+
+/// Tables to read, and the snapshot to read them in.
+#[derive(Debug)]
+pub(crate) struct SnapshotPlan {
+    /// Captured tables, in the order they are read.
+    pub(crate) tables: Vec<TableSummary>,
+    /// Name of the snapshot the slot's creation exported.
+    pub(crate) exported: String,
+}
+
+/// Bytes of a table one reader takes at a time, when several share it.
+const CHUNK_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Reads every table of the plan into Kafka, and waits until Kafka holds all of it.
+///
+/// Errors: what ended a reader or the producer. Nothing of an unfinished snapshot counts.
+pub(crate) async fn take(
+    plan: SnapshotPlan,
+    settings: &Settings,
+    gatherer: &mut Gatherer,
+    sink: &mut Sink,
+    status: &StatusReporter,
+) -> Result<(), ConnectorError> {
+    let started = Instant::now();
+    let mut progress = SnapshotStatus {
+        tables_total: plan.tables.len(),
+        rows_estimated: plan
+            .tables
+            .iter()
+            .filter_map(|table| table.estimated_rows)
+            .sum(),
+        ..SnapshotStatus::default()
+    };
+    let (tables, chunks) = prepare(&plan.tables, settings, gatherer).await?;
+    let mut blocks = read::start(plan.exported, chunks, settings);
+    let mut rows = Rows::new(tables, clock::unix_ns() / 1000);
+    let mut boundary = Boundary::new(settings.commit.boundary(), Instant::now());
+    loop {
+        progress.rows_read = rows.rows_read();
+        progress.tables_done = rows.tables_done();
+        status.state(State::Snapshotting(progress));
+        let filled = gatherer.filled();
+        let due = boundary.due(filled, Instant::now());
+        if due == Due::Now && !sink.is_busy() {
+            sink.hand_over(gatherer.take(clock::unix_ms())).await?;
+            boundary.handed_over(filled.records, Instant::now());
+        }
+        tokio::select! {
+            biased;
+            committed = sink.committed(), if sink.is_busy() => {
+                let committed = committed?;
+                status.committed(committed.end_lsn, committed.records);
+            }
+            block = blocks.next(), if !boundary.is_full(gatherer.filled().bytes) => match block? {
+                Some(block) => {
+                    rows.push(block, gatherer)?;
+                    boundary.opened(Instant::now());
+                }
+                None => break,
+            },
+        }
+    }
+    rows.finish(gatherer)?;
+    gatherer.position_mut().snapshot = SnapshotProgress::Completed;
+    if sink.is_busy() {
+        sink.committed().await?;
+    }
+    sink.hand_over(gatherer.take(clock::unix_ms())).await?;
+    let committed = sink.committed().await?;
+    status.committed(committed.end_lsn, committed.records);
+    info!(connector.name = %settings.name, rows = rows.rows_read(), "snapshot of {} rows from {} tables at {} took {:.1?}", rows.rows_read(), progress.tables_total, gatherer.position().end_lsn, started.elapsed());
+    Ok(())
+}
+
+/// Describes each table, and cuts the reading into chunks: one per table for a single reader, so that rows come table by
+/// table; ranges of its pages where several readers share the work.
+async fn prepare(
+    summaries: &[TableSummary],
+    settings: &Settings,
+    gatherer: &mut Gatherer,
+) -> Result<(Vec<(CapturedTable, usize)>, Vec<Chunk>), ConnectorError> {
+    let mut tables = Vec::new();
+    let mut chunks = Vec::new();
+    for summary in summaries {
+        let control = gatherer.tables().control();
+        let Some(description) = catalog::describe_table(control, summary.oid).await? else {
+            continue;
+        };
+        let columns: Vec<String> = description
+            .columns
+            .iter()
+            .filter(|column| !column.generated)
+            .map(|column| column.name.clone())
+            .collect();
+        let mut count = 0;
+        for (leaf, table) in catalog::partition_leaves(control, summary.oid).await? {
+            let ranges = if settings.snapshot.max_threads > 1 {
+                plan_chunks(control, leaf, CHUNK_BYTES).await?
+            } else {
+                vec![None]
+            };
+            count += ranges.len();
+            chunks.extend(ranges.into_iter().map(|ctid_range| Chunk {
+                table: tables.len(),
+                query: CopyQuery {
+                    table: table.clone(),
+                    columns: columns.clone(),
+                    ctid_range,
+                    predicate: None,
+                    select_override: None,
+                },
+            }));
+        }
+        tables.push((gatherer.tables().from_catalog(&description).await?, count));
+    }
+    Ok((tables, chunks))
+}

@@ -1,0 +1,102 @@
+//! What a running connector says of itself: one truthful state, with the cause.
+//!
+//! Written by the connector alone, read by anybody through a watch channel; nothing in the flow waits for a reader.
+
+use std::time::Duration;
+
+use pgoutput::Lsn;
+use tokio::sync::watch;
+
+/// What a connector is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It takes over: fences its predecessor, reads the checkpoint, looks at the slot.
+    Starting,
+    /// It reads the captured tables for the first time.
+    Snapshotting(SnapshotStatus),
+    /// It follows the log.
+    Streaming,
+    /// It failed in a way that may pass, and takes over again after a pause.
+    Retrying {
+        /// Code of the failure.
+        code: &'static str,
+        /// Its text, with the causes behind it.
+        cause: String,
+        /// How often in a row it failed.
+        attempt: u32,
+        /// How long it pauses.
+        after: Duration,
+    },
+    /// It was told to stop, and has.
+    Stopped,
+    /// It cannot go on until somebody changes something.
+    Failed {
+        /// Code of the failure.
+        code: &'static str,
+        /// Its text, with the causes behind it.
+        cause: String,
+    },
+}
+
+/// How far a snapshot has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotStatus {
+    /// Tables to read.
+    pub tables_total: usize,
+    /// Tables read completely.
+    pub tables_done: usize,
+    /// Rows read.
+    pub rows_read: u64,
+    /// Rows to read, as the planner's statistics estimate them.
+    pub rows_estimated: u64,
+}
+
+/// Everything a connector says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it is doing.
+    pub state: State,
+    /// Records in committed Kafka transactions since the process started.
+    pub records_committed: u64,
+    /// Kafka transactions committed since the process started.
+    pub transactions_committed: u64,
+    /// Kafka holds everything before this position.
+    pub committed: Option<Lsn>,
+}
+
+/// The connector's end of its status.
+#[derive(Debug)]
+pub struct StatusReporter {
+    sender: watch::Sender<Status>,
+}
+
+/// Makes a status that says [`State::Starting`].
+pub fn channel() -> (StatusReporter, watch::Receiver<Status>) {
+    let (sender, receiver) = watch::channel(Status {
+        state: State::Starting,
+        records_committed: 0,
+        transactions_committed: 0,
+        committed: None,
+    });
+    (StatusReporter { sender }, receiver)
+}
+
+impl StatusReporter {
+    /// The connector now does something else, or has come further with it.
+    pub fn state(&self, state: State) {
+        self.sender.send_if_modified(|status| {
+            let modified = status.state != state;
+            status.state = state;
+            modified
+        });
+    }
+
+    /// A Kafka transaction was committed.
+    pub fn committed(&self, position: Lsn, records: usize) {
+        self.sender.send_modify(|status| {
+            status.records_committed += records as u64;
+            status.transactions_committed += 1;
+            status.committed = Some(position);
+        });
+    }
+}

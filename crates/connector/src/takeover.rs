@@ -1,0 +1,373 @@
+//! Taking over a connector, in the one order that is right.
+//!
+//! 1. `Producer::init` fences whoever wrote before us and ends its open transaction.
+//! 2. The checkpoint is read to its end, committed records only. Read earlier, it could still move: the classic mistake.
+//! 3. The slot is looked at and compared with the checkpoint ([`continuation`](crate::continuation)).
+//! 4. A stale walsender of ours is ended; a slot has one reader.
+//! 5. The caller streams from the checkpoint and skips what of a half-sent transaction is in Kafka.
+//!
+//! In: settings. Out: [`Taken`]. Never: a record before step 1 is done, a read of the source before step 2.
+//! Source: KIP-98, KIP-618.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envelope::EncoderSettings;
+use kafka::{Client, NewTopic, Producer, Transaction, compacted};
+use pgoutput::Lsn;
+use postgres::catalog::{self, TableSummary};
+use postgres::publication;
+use postgres::slot::{self, SlotState};
+use postgres::{Connection, CreateSlot, ReplicationConnection, SnapshotAction};
+use tracing::{info, warn};
+
+use crate::captured;
+use crate::clock;
+use crate::continuation::{Server, Start, Wanted, judge};
+use crate::error::ConnectorError;
+use crate::gather::Gatherer;
+use crate::position::{Position, SnapshotProgress, checkpoint_key};
+use crate::settings::{Autocreate, Settings};
+use crate::sink::CheckpointLog;
+use crate::snapshot::SnapshotPlan;
+use crate::tables::Tables;
+use crate::topics::Topics;
+
+/// How long a walsender may take to let go of the slot.
+const WALSENDER_END_MAX: Duration = Duration::from_secs(5);
+
+/// A connector that is ours alone, ready to run.
+pub(crate) struct Taken {
+    /// Whoever wrote before us is fenced.
+    pub(crate) producer: Producer,
+    /// Where our checkpoints go.
+    pub(crate) log: CheckpointLog,
+    /// Stands at the position to go on from.
+    pub(crate) gatherer: Gatherer,
+    /// The session that will stream; it holds the exported snapshot as long as it does nothing.
+    pub(crate) replication: ReplicationConnection,
+    /// `confirmed_flush_lsn` of the slot.
+    pub(crate) acknowledged: Lsn,
+    /// Set when the tables are to be read first.
+    pub(crate) snapshot: Option<SnapshotPlan>,
+}
+
+/// Takes over.
+///
+/// `claimed` says whether this run held the connector before: then a checkpoint of another run means that it was taken
+/// over from, and it leaves instead of taking over in turn.
+pub(crate) async fn take_over(
+    settings: &Arc<Settings>,
+    instance: &str,
+    claimed: &mut bool,
+) -> Result<Taken, ConnectorError> {
+    let client = Client::connect(settings.store.clone()).await?;
+    let log = CheckpointLog::open(&client, settings).await?;
+    if *claimed
+        && log
+            .read(&client)
+            .await?
+            .is_some_and(|newest| newest.instance != instance)
+    {
+        return Err(ConnectorError::Superseded {
+            connector: settings.name.to_string(),
+        });
+    }
+    let producer = Producer::init(&client, settings.producer.clone()).await?;
+    let checkpoint = log.read(&client).await?;
+    let mut fenced = Fenced {
+        client,
+        producer,
+        log,
+    };
+    let mut source = Source::look(settings, checkpoint.as_ref()).await?;
+    let stream_options = settings.stream_options_fingerprint();
+    let wanted = Wanted {
+        connector: settings.name.as_str(),
+        slot: settings.slot.name.as_str(),
+        snapshot: settings.snapshot.mode.reads_tables(),
+        stream_options: &stream_options,
+    };
+    let start = judge(wanted, checkpoint, source.slot.as_ref(), &source.server)?;
+    let claim = |position: Position| Position {
+        instance: instance.to_owned(),
+        ..position
+    };
+    if let Start::Continue(position) = &start {
+        fenced.write_checkpoint(&claim(position.clone())).await?;
+        *claimed = true;
+    }
+    if let Some(slot) = &source.slot {
+        free(&source.control, settings, slot).await?;
+    }
+    publish(&source.control, settings, &source.captured).await?;
+
+    let origin = Position {
+        system_id: source.server.system_id.clone(),
+        timeline: source.server.timeline,
+        slot: settings.slot.name.to_string(),
+        instance: instance.to_owned(),
+        end_lsn: Lsn::ZERO,
+        last_commit_lsn: None,
+        half_sent: None,
+        snapshot: SnapshotProgress::Pending,
+        stream_options: stream_options.clone(),
+    };
+    let (position, snapshot) = match start {
+        Start::Continue(position) => (
+            claim(Position {
+                stream_options,
+                ..position
+            }),
+            None,
+        ),
+        Start::Adopt { from } => {
+            let position = Position {
+                end_lsn: from,
+                snapshot: SnapshotProgress::Completed,
+                ..origin
+            };
+            fenced.write_checkpoint(&position).await?;
+            (position, None)
+        }
+        Start::Afresh { drop_slot } => {
+            begin(settings, &mut fenced, &mut source, origin, drop_slot).await?
+        }
+    };
+    *claimed = true;
+    let acknowledged = match &source.slot {
+        Some(slot) if snapshot.is_none() => slot.confirmed_flush_lsn.unwrap_or(position.end_lsn),
+        _ => position.end_lsn,
+    };
+    let Source {
+        server,
+        control,
+        replication,
+        ..
+    } = source;
+    let encoder = Arc::new(EncoderSettings {
+        database: server.database,
+        ..settings.encoder.clone()
+    });
+    let topics = Topics::new(fenced.client, settings.topic_creation.clone());
+    let tables = Tables::new(settings, Arc::clone(&encoder), control, topics);
+    let gatherer = Gatherer::new(settings, &encoder, tables, position);
+    Ok(Taken {
+        producer: fenced.producer,
+        log: fenced.log,
+        gatherer,
+        replication,
+        acknowledged,
+        snapshot,
+    })
+}
+
+/// Makes the slot, and plans the snapshot if one is wanted.
+async fn begin(
+    settings: &Settings,
+    fenced: &mut Fenced,
+    source: &mut Source,
+    origin: Position,
+    drop_slot: bool,
+) -> Result<(Position, Option<SnapshotPlan>), ConnectorError> {
+    // Written first: a slot that is found without a checkpoint is not ours to drop.
+    fenced.write_checkpoint(&origin).await?;
+    let slot = &settings.slot.name;
+    if drop_slot {
+        source.replication.drop_slot(slot, true).await?;
+        info!(connector.name = %settings.name, slot.name = %slot, "dropped slot `{slot}` of a snapshot that did not come to its end");
+    }
+    let reads_tables = settings.snapshot.mode.reads_tables();
+    let options = CreateSlot {
+        snapshot: if reads_tables {
+            SnapshotAction::Export
+        } else {
+            SnapshotAction::NoExport
+        },
+        temporary: false,
+        failover: settings.slot.failover,
+    };
+    let created = source.replication.create_slot(slot, options).await?;
+    let end_lsn = created.consistent_point;
+    info!(connector.name = %settings.name, slot.name = %slot, "created slot `{slot}` at {end_lsn}");
+    if let Some(exported) = created.snapshot_name {
+        let plan = SnapshotPlan {
+            tables: source.captured.clone(),
+            exported,
+        };
+        return Ok((
+            Position {
+                end_lsn,
+                snapshot: SnapshotProgress::Running,
+                ..origin
+            },
+            Some(plan),
+        ));
+    }
+    let position = Position {
+        end_lsn,
+        snapshot: SnapshotProgress::Completed,
+        ..origin
+    };
+    fenced.write_checkpoint(&position).await?;
+    Ok((position, None))
+}
+
+/// The Kafka side, ours alone.
+struct Fenced {
+    client: Client,
+    producer: Producer,
+    log: CheckpointLog,
+}
+
+impl Fenced {
+    async fn write_checkpoint(&mut self, position: &Position) -> Result<(), ConnectorError> {
+        let CheckpointLog { topic, key } = &self.log;
+        let mut transaction = Transaction::new(self.producer.settings().batch_bytes_max);
+        let partition = topic.partition(topic.partition_for(Some(key)));
+        let value = position.to_json();
+        transaction.append(&partition, clock::unix_ms(), Some(key), Some(&value), &[]);
+        self.producer.commit(transaction).await?;
+        Ok(())
+    }
+}
+
+impl CheckpointLog {
+    /// Finds the offsets topic, and makes it if the cluster does not have it.
+    async fn open(client: &Client, settings: &Settings) -> Result<Self, ConnectorError> {
+        let name = &settings.offsets_topic;
+        let topic = if let Some(found) = client.topic(name).await? {
+            found.topic
+        } else {
+            client
+                .create_topic(&offsets_topic(name, settings))
+                .await?
+                .topic
+        };
+        let key = checkpoint_key(settings.name.as_str(), &settings.encoder.topic_prefix);
+        Ok(Self { topic, key })
+    }
+
+    async fn read(&self, client: &Client) -> Result<Option<Position>, ConnectorError> {
+        let partition = self.topic.partition_for(Some(&self.key));
+        let value = compacted::read_last(client, &self.topic, partition, &self.key).await?;
+        value.map(|value| Position::from_json(&value)).transpose()
+    }
+}
+
+/// The offsets topic keeps one record per connector; small segments keep what compaction has not reached yet small.
+fn offsets_topic(name: &str, settings: &Settings) -> NewTopic {
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("segment.bytes", "16777216"),
+        ("min.cleanable.dirty.ratio", "0.05"),
+    ];
+    NewTopic {
+        name: name.to_owned(),
+        partitions: settings.offsets_topic_partitions,
+        replication_factor: settings.topic_creation.default_replication_factor(),
+        configs: configs
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    }
+}
+
+/// The PostgreSQL side, as it was found.
+struct Source {
+    control: Connection,
+    replication: ReplicationConnection,
+    server: Server,
+    captured: Vec<TableSummary>,
+    slot: Option<SlotState>,
+}
+
+impl Source {
+    async fn look(
+        settings: &Settings,
+        checkpoint: Option<&Position>,
+    ) -> Result<Self, ConnectorError> {
+        let control = postgres::connect(&settings.source).await?;
+        let mut replication = ReplicationConnection::connect(&settings.source).await?;
+        let identity = replication.identify_system().await?;
+        let switches = match checkpoint {
+            Some(checkpoint) if checkpoint.timeline != identity.timeline => {
+                replication.timeline_history(identity.timeline).await?
+            }
+            _ => Vec::new(),
+        };
+        let server = Server {
+            system_id: identity.system_id,
+            timeline: identity.timeline,
+            database: identity.database,
+            switches,
+        };
+        let captured = captured::select(catalog::list_tables(&control).await?, settings);
+        if captured.is_empty() {
+            warn!(connector.name = %settings.name, "no table matches the include and exclude lists: nothing will be captured");
+        }
+        let slot = slot::read(&control, &settings.slot.name).await?;
+        Ok(Self {
+            control,
+            replication,
+            server,
+            captured,
+            slot,
+        })
+    }
+}
+
+/// Ends a walsender of our own that still holds the slot.
+async fn free(
+    control: &Connection,
+    settings: &Settings,
+    slot: &SlotState,
+) -> Result<(), ConnectorError> {
+    let Some(pid) = slot.active_pid else {
+        return Ok(());
+    };
+    let application = settings.source.application_name();
+    if slot::end_stale_walsender(control, slot, application).await? {
+        info!(connector.name = %settings.name, slot.name = %slot.name, pid, "ended process {pid}, a walsender an earlier run left behind");
+    }
+    slot::wait_until_inactive(control, &slot.name, WALSENDER_END_MAX).await?;
+    Ok(())
+}
+
+/// Makes the publication, or brings it to exactly the captured tables.
+async fn publish(
+    control: &Connection,
+    settings: &Settings,
+    captured: &[TableSummary],
+) -> Result<(), ConnectorError> {
+    let name = &settings.publication.name;
+    let tables = captured::published(settings, captured);
+    let operations = captured::operations(settings);
+    let via_root = settings.publication.via_partition_root;
+    let statements = match (
+        settings.publication.mode,
+        publication::read(control, name).await?,
+    ) {
+        (Autocreate::Disabled, None) => {
+            return Err(postgres::PostgresError::PublicationMissing {
+                publication: name.clone(),
+                fix: publication::create_statement(name, &tables, operations, via_root),
+                source: None,
+            }
+            .into());
+        }
+        (Autocreate::Filtered, Some(found)) => {
+            publication::alter_statements(&found, &tables, operations, via_root)
+        }
+        (Autocreate::Disabled | Autocreate::NoTables | Autocreate::AllTables, Some(_)) => {
+            Vec::new()
+        }
+        (_, None) => vec![publication::create_statement(
+            name, &tables, operations, via_root,
+        )],
+    };
+    for statement in &statements {
+        info!(connector.name = %settings.name, publication.name = %name, "runs: {statement}");
+    }
+    publication::apply(control, &statements).await?;
+    Ok(())
+}
