@@ -47,7 +47,9 @@ fn field(name: &str, value: Option<&str>) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// Nobody listens, the name does not resolve, the network is down.
-    #[error("[PG001] cannot connect to PostgreSQL at {address}\n  fix: check host and port, that the server runs and listens there (listen_addresses), and firewalls between")]
+    #[error(
+        "[PG001] cannot connect to PostgreSQL at {address}\n  fix: check host and port, that the server runs and listens there (listen_addresses), and firewalls between"
+    )]
     Connect {
         /// `host:port` or the socket's path.
         address: String,
@@ -56,7 +58,9 @@ pub enum PostgresError {
         source: io::Error,
     },
     /// The connection was not ready in time.
-    #[error("[PG002] PostgreSQL at {address} did not accept the connection within {timeout:?}\n  fix: check the network, or raise connect_timeout")]
+    #[error(
+        "[PG002] PostgreSQL at {address} did not accept the connection within {timeout:?}\n  fix: check the network, or raise connect_timeout"
+    )]
     ConnectTimeout {
         /// `host:port` or the socket's path.
         address: String,
@@ -64,7 +68,9 @@ pub enum PostgresError {
         timeout: Duration,
     },
     /// The server has no TLS and sslmode insists on it.
-    #[error("[PG003] PostgreSQL at {address} offers no TLS, but sslmode={mode} requires it\n  fix: turn on `ssl` in postgresql.conf, or use sslmode=prefer if the network is trusted")]
+    #[error(
+        "[PG003] PostgreSQL at {address} offers no TLS, but sslmode={mode} requires it\n  fix: turn on `ssl` in postgresql.conf, or use sslmode=prefer if the network is trusted"
+    )]
     TlsRefused {
         /// `host:port`.
         address: String,
@@ -72,7 +78,9 @@ pub enum PostgresError {
         mode: &'static str,
     },
     /// The certificate was not accepted, by us or by the server.
-    #[error("[PG004] TLS with PostgreSQL at {address} failed (sslmode={mode})\n  fix: give the authority that signed the server's certificate as sslrootcert, connect by a name the certificate carries, and check sslcert and sslkey")]
+    #[error(
+        "[PG004] TLS with PostgreSQL at {address} failed (sslmode={mode})\n  fix: give the authority that signed the server's certificate as sslrootcert, connect by a name the certificate carries, and check sslcert and sslkey"
+    )]
     TlsHandshake {
         /// `host:port`.
         address: String,
@@ -98,7 +106,9 @@ pub enum PostgresError {
         source: Option<io::Error>,
     },
     /// Wrong password, unknown role, or no line in `pg_hba.conf` lets us in.
-    #[error("[PG006] PostgreSQL at {address} refused user `{user}`\n  fix: check user and password; `pg_hba.conf` needs a line for this user, database and address")]
+    #[error(
+        "[PG006] PostgreSQL at {address} refused user `{user}`\n  fix: check user and password; `pg_hba.conf` needs a line for this user, database and address"
+    )]
     Authentication {
         /// `host:port` or the socket's path.
         address: String,
@@ -106,10 +116,12 @@ pub enum PostgresError {
         user: String,
         /// What the server said.
         #[source]
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// The server asks for a way of authentication that we do not speak.
-    #[error("[PG007] PostgreSQL at {address} asks for {method}, which is not supported\n  fix: let `pg_hba.conf` offer scram-sha-256, md5, cert or (over TLS) password for this user")]
+    #[error(
+        "[PG007] PostgreSQL at {address} asks for {method}, which is not supported\n  fix: let `pg_hba.conf` offer scram-sha-256, md5, cert or (over TLS) password for this user"
+    )]
     UnsupportedAuthentication {
         /// `host:port` or the socket's path.
         address: String,
@@ -117,7 +129,9 @@ pub enum PostgresError {
         method: String,
     },
     /// The server wants the password in the clear, on a connection anybody can read.
-    #[error("[PG008] PostgreSQL at {address} asks for the password in clear text over an unencrypted connection; it was not sent\n  fix: use sslmode=require or stronger, or scram-sha-256 in `pg_hba.conf`")]
+    #[error(
+        "[PG008] PostgreSQL at {address} asks for the password in clear text over an unencrypted connection; it was not sent\n  fix: use sslmode=require or stronger, or scram-sha-256 in `pg_hba.conf`"
+    )]
     CleartextRefused {
         /// `host:port` or the socket's path.
         address: String,
@@ -133,13 +147,15 @@ pub enum PostgresError {
         fix: String,
     },
     /// The replication slot does not exist.
-    #[error("[PG010] replication slot `{slot}` does not exist: the changes since it was dropped are gone\n  fix: take a new snapshot; find out who dropped the slot (a failover to a standby drops it, unless it is a failover slot)")]
+    #[error(
+        "[PG010] replication slot `{slot}` does not exist: the changes since it was dropped are gone\n  fix: take a new snapshot; find out who dropped the slot (a failover to a standby drops it, unless it is a failover slot)"
+    )]
     SlotMissing {
         /// The slot.
         slot: SlotName,
         /// What the server said, where it was asked.
         #[source]
-        source: Option<ServerError>,
+        source: Option<Box<ServerError>>,
     },
     /// Another walsender holds the slot.
     #[error("[PG011] replication slot `{slot}` is in use by the server process {}\n  fix: stop the other reader, or end a stale one with SELECT pg_terminate_backend({});", pid_text(*pid), pid_text(*pid))]
@@ -150,7 +166,9 @@ pub enum PostgresError {
         pid: Option<i32>,
     },
     /// PostgreSQL removed WAL the slot still needed.
-    #[error("[PG012] replication slot `{slot}` lost WAL it still needed ({reason}): changes are missing from here on\n  fix: take a new snapshot with a new slot; raise max_slot_wal_keep_size so that it does not happen again")]
+    #[error(
+        "[PG012] replication slot `{slot}` lost WAL it still needed ({reason}): changes are missing from here on\n  fix: take a new snapshot with a new slot; raise max_slot_wal_keep_size so that it does not happen again"
+    )]
     SlotLost {
         /// The slot.
         slot: SlotName,
@@ -158,7 +176,9 @@ pub enum PostgresError {
         reason: String,
     },
     /// The server does not log what logical decoding needs.
-    #[error("[PG013] wal_level is `{wal_level}`, logical decoding needs `logical`\n  fix: ALTER SYSTEM SET wal_level = 'logical'; and restart PostgreSQL")]
+    #[error(
+        "[PG013] wal_level is `{wal_level}`, logical decoding needs `logical`\n  fix: ALTER SYSTEM SET wal_level = 'logical'; and restart PostgreSQL"
+    )]
     WalLevel {
         /// What it is now.
         wal_level: String,
@@ -172,7 +192,7 @@ pub enum PostgresError {
         fix: String,
         /// What the server said, where it was asked.
         #[source]
-        source: Option<ServerError>,
+        source: Option<Box<ServerError>>,
     },
     /// The role may not do what we need.
     #[error("[PG015] not allowed to {action}\n  fix: {fix}")]
@@ -183,10 +203,12 @@ pub enum PostgresError {
         fix: String,
         /// What the server said.
         #[source]
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// PostgreSQL would refuse updates and deletes of this table once it is published.
-    #[error("[PG016] table {table} has no usable replica identity: PostgreSQL refuses its updates and deletes while it is published\n  fix: {fix}")]
+    #[error(
+        "[PG016] table {table} has no usable replica identity: PostgreSQL refuses its updates and deletes while it is published\n  fix: {fix}"
+    )]
     NoReplicaIdentity {
         /// The table.
         table: TableName,
@@ -194,13 +216,17 @@ pub enum PostgresError {
         fix: String,
     },
     /// The server sent what the protocol does not allow.
-    #[error("[PG017] protocol violation by the server: {what}\n  fix: make sure that host and port lead to PostgreSQL itself, not to a pooler or proxy")]
+    #[error(
+        "[PG017] protocol violation by the server: {what}\n  fix: make sure that host and port lead to PostgreSQL itself, not to a pooler or proxy"
+    )]
     Protocol {
         /// What was wrong.
         what: String,
     },
     /// The connection ended while we needed it.
-    #[error("[PG018] connection to PostgreSQL closed while {during}\n  fix: none needed, it is tried again; if it keeps happening, look into the server's log and at the network")]
+    #[error(
+        "[PG018] connection to PostgreSQL closed while {during}\n  fix: none needed, it is tried again; if it keeps happening, look into the server's log and at the network"
+    )]
     Closed {
         /// What we were doing.
         during: &'static str,
@@ -209,20 +235,24 @@ pub enum PostgresError {
         source: Option<io::Error>,
     },
     /// The server is going down, coming up, or an administrator ended our session.
-    #[error("[PG019] PostgreSQL ended or refused the session: it is shutting down, starting up, or an administrator ended it\n  fix: none needed, it is tried again")]
+    #[error(
+        "[PG019] PostgreSQL ended or refused the session: it is shutting down, starting up, or an administrator ended it\n  fix: none needed, it is tried again"
+    )]
     Shutdown {
         /// What the server said.
         #[source]
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// All connection slots are taken.
-    #[error("[PG020] PostgreSQL at {address} has no connection left\n  fix: it is tried again; raise max_connections (max_wal_senders for replication), or close idle sessions")]
+    #[error(
+        "[PG020] PostgreSQL at {address} has no connection left\n  fix: it is tried again; raise max_connections (max_wal_senders for replication), or close idle sessions"
+    )]
     TooManyConnections {
         /// `host:port` or the socket's path.
         address: String,
         /// What the server said.
         #[source]
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// A statement failed.
     #[error("[PG021] PostgreSQL refused to {action}\n  fix: see the server's own message below")]
@@ -231,34 +261,44 @@ pub enum PostgresError {
         action: String,
         /// What the server said.
         #[source]
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// The slot is there already.
-    #[error("[PG022] replication slot `{slot}` already exists\n  fix: choose another slot name, or drop it with SELECT pg_drop_replication_slot('{slot}');")]
+    #[error(
+        "[PG022] replication slot `{slot}` already exists\n  fix: choose another slot name, or drop it with SELECT pg_drop_replication_slot('{slot}');"
+    )]
     SlotExists {
         /// The slot.
         slot: SlotName,
     },
     /// The server ended the replication stream in good order.
-    #[error("[PG023] PostgreSQL ended the replication stream\n  fix: none needed, it is tried again")]
+    #[error(
+        "[PG023] PostgreSQL ended the replication stream\n  fix: none needed, it is tried again"
+    )]
     StreamEnded,
     /// The exported snapshot ended with its session.
-    #[error("[PG024] snapshot `{snapshot}` is gone: the session that exported it has ended\n  fix: none needed, a new snapshot is taken")]
+    #[error(
+        "[PG024] snapshot `{snapshot}` is gone: the session that exported it has ended\n  fix: none needed, a new snapshot is taken"
+    )]
     SnapshotGone {
         /// The name it was exported under.
         snapshot: String,
         /// What the server said.
         #[source]
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// The server is too old.
-    #[error("[PG025] PostgreSQL {version} is too old, version 13 or later is needed\n  fix: upgrade PostgreSQL")]
+    #[error(
+        "[PG025] PostgreSQL {version} is too old, version 13 or later is needed\n  fix: upgrade PostgreSQL"
+    )]
     ServerVersion {
         /// What it is.
         version: String,
     },
     /// The slot belongs to something else.
-    #[error("[PG026] replication slot `{slot}` cannot be used: {reason}\n  fix: choose another slot name")]
+    #[error(
+        "[PG026] replication slot `{slot}` cannot be used: {reason}\n  fix: choose another slot name"
+    )]
     SlotForeign {
         /// The slot.
         slot: SlotName,
@@ -276,14 +316,18 @@ pub enum PostgresError {
         fix: String,
     },
     /// `max_replication_slots` is exhausted.
-    #[error("[PG040] no replication slot is free on the server\n  fix: drop unused slots (SELECT slot_name, active FROM pg_replication_slots;), or ALTER SYSTEM SET max_replication_slots = …; and restart PostgreSQL")]
+    #[error(
+        "[PG040] no replication slot is free on the server\n  fix: drop unused slots (SELECT slot_name, active FROM pg_replication_slots;), or ALTER SYSTEM SET max_replication_slots = …; and restart PostgreSQL"
+    )]
     NoFreeSlot {
         /// What the server said.
         #[source]
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// The server needs a password and none was given.
-    #[error("[PG028] PostgreSQL at {address} asks for a password of user `{user}`, and none is configured\n  fix: put it into the URL, or set database.password")]
+    #[error(
+        "[PG028] PostgreSQL at {address} asks for a password of user `{user}`, and none is configured\n  fix: put it into the URL, or set database.password"
+    )]
     PasswordMissing {
         /// `host:port` or the socket's path.
         address: String,
@@ -291,13 +335,17 @@ pub enum PostgresError {
         user: String,
     },
     /// `channel_binding=require` and the server cannot.
-    #[error("[PG029] channel_binding=require, but PostgreSQL at {address} did not authenticate with SCRAM-SHA-256-PLUS\n  fix: use TLS with a certificate signed by SHA-256 or better and scram-sha-256 in `pg_hba.conf`, or channel_binding=prefer")]
+    #[error(
+        "[PG029] channel_binding=require, but PostgreSQL at {address} did not authenticate with SCRAM-SHA-256-PLUS\n  fix: use TLS with a certificate signed by SHA-256 or better and scram-sha-256 in `pg_hba.conf`, or channel_binding=prefer"
+    )]
     ChannelBinding {
         /// `host:port`.
         address: String,
     },
     /// No host fits `target_session_attrs`.
-    #[error("[PG030] PostgreSQL at {address} is not what target_session_attrs={wanted} asks for\n  fix: it is tried again; name the primary among the hosts")]
+    #[error(
+        "[PG030] PostgreSQL at {address} is not what target_session_attrs={wanted} asks for\n  fix: it is tried again; name the primary among the hosts"
+    )]
     SessionAttributes {
         /// The last host tried.
         address: String,
@@ -305,7 +353,9 @@ pub enum PostgresError {
         wanted: &'static str,
     },
     /// The stream would begin later than asked for.
-    #[error("[PG031] replication slot `{slot}` stands at {confirmed}, past the position {asked} that was asked for: what lies between is gone\n  fix: take a new snapshot; find out who advanced the slot")]
+    #[error(
+        "[PG031] replication slot `{slot}` stands at {confirmed}, past the position {asked} that was asked for: what lies between is gone\n  fix: take a new snapshot; find out who advanced the slot"
+    )]
     SlotAhead {
         /// The slot.
         slot: SlotName,
@@ -315,7 +365,9 @@ pub enum PostgresError {
         asked: Lsn,
     },
     /// The server's answer to our SCRAM exchange is wrong.
-    #[error("[PG032] SCRAM authentication with PostgreSQL at {address} failed on our side: the server did not prove that it knows the password\n  fix: check that host and port lead to the right server, and that nothing sits between")]
+    #[error(
+        "[PG032] SCRAM authentication with PostgreSQL at {address} failed on our side: the server did not prove that it knows the password\n  fix: check that host and port lead to the right server, and that nothing sits between"
+    )]
     Scram {
         /// `host:port`.
         address: String,

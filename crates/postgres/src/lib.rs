@@ -1,7 +1,7 @@
 //! Connections to PostgreSQL: ordinary SQL sessions, the replication stream, slots, publications, the catalog,
 //! exported-snapshot COPY and the checks before a start.
 //!
-//! In: a [`ConnectionConfig`] and positions to acknowledge. Out: [`WalChunk`]s of undecoded CopyData, COPY text, facts
+//! In: a [`ConnectionConfig`] and positions to acknowledge. Out: [`WalChunk`]s of undecoded `CopyData`, COPY text, facts
 //! of the catalog, and errors that say what mends them.
 //! Never here: what a change means (`pgoutput`), what an event looks like (`envelope`), when a position is safe
 //! (`connector`): the one LSN this crate sends is the one it was given.

@@ -3,9 +3,16 @@
 //! Statements are text first, so that `check` can print what a start would run. Never here: which tables to capture.
 //! Source: PostgreSQL manual, `CREATE PUBLICATION`, `ALTER PUBLICATION`.
 
+use tokio_postgres::Row;
+
+use crate::name::quote_identifier;
 use crate::{Connection, PostgresError, TableName};
 
 /// Which operations a publication publishes.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent switches of PostgreSQL's own"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishOperations {
     /// Inserts.
@@ -20,7 +27,12 @@ pub struct PublishOperations {
 
 impl PublishOperations {
     /// Everything, PostgreSQL's default.
-    pub const ALL: Self = Self { insert: true, update: true, delete: true, truncate: true };
+    pub const ALL: Self = Self {
+        insert: true,
+        update: true,
+        delete: true,
+        truncate: true,
+    };
 }
 
 /// One publication.
@@ -53,37 +65,253 @@ pub enum PublicationTables {
     All,
 }
 
+const READ: &str = "\
+SELECT p.oid, pg_get_userbyid(p.pubowner)::text, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, \
+       p.pubviaroot \
+FROM pg_publication p WHERE p.pubname = $1::text::name";
+
+const READ_TABLES: &str = "\
+SELECT n.nspname::text, c.relname::text \
+FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+WHERE r.prpubid = $1 ORDER BY 1, 2";
+
+const READ_SCHEMAS: &str = "\
+SELECT n.nspname::text FROM pg_publication_namespace p JOIN pg_namespace n ON n.oid = p.pnnspid \
+WHERE p.pnpubid = $1 ORDER BY 1";
+
+const READ_PUBLISHED: &str = "\
+SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = $1::text::name ORDER BY 1, 2";
+
+/// `FOR TABLES IN SCHEMA` exists from here on.
+const VERSION_NUM_SCHEMAS: u32 = 150_000;
+
 /// Reads a publication; `None` when there is none of this name.
 pub async fn read(
     connection: &Connection,
     name: &str,
 ) -> Result<Option<PublicationState>, PostgresError> {
-    Err(connection.pending(name))
+    const ACTION: &str = "read the publication";
+    let rows = connection.query(ACTION, READ, &[&name]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let oid: u32 = row.get(0);
+    let tables = connection.query(ACTION, READ_TABLES, &[&oid]).await?;
+    let published = connection.query(ACTION, READ_PUBLISHED, &[&name]).await?;
+    let schemas = if connection.server_version_num() >= VERSION_NUM_SCHEMAS {
+        connection.query(ACTION, READ_SCHEMAS, &[&oid]).await?
+    } else {
+        Vec::new()
+    };
+    let named = |rows: &[Row]| {
+        let name = |row: &Row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        rows.iter().map(name).collect()
+    };
+    Ok(Some(PublicationState {
+        name: name.to_owned(),
+        owner: row.get(1),
+        all_tables: row.get(2),
+        tables: named(&tables),
+        schemas: schemas.iter().map(|row| row.get(0)).collect(),
+        published_tables: named(&published),
+        publish: PublishOperations {
+            insert: row.get(3),
+            update: row.get(4),
+            delete: row.get(5),
+            truncate: row.get(6),
+        },
+        via_root: row.get(7),
+    }))
 }
 
 /// `CREATE PUBLICATION …` for these tables.
+///
+/// `ONLY` keeps tables out that inherit from a captured one; the partitions of a partitioned table are in with it.
 pub fn create_statement(
     name: &str,
     tables: &PublicationTables,
     publish: PublishOperations,
     via_root: bool,
 ) -> String {
-    let _ = (name, tables, publish, via_root);
-    String::new()
+    let objects = match tables {
+        PublicationTables::All => " FOR ALL TABLES".to_owned(),
+        PublicationTables::Exactly(tables) if tables.is_empty() => String::new(),
+        PublicationTables::Exactly(tables) => format!(" FOR TABLE {}", only(tables)),
+    };
+    let name = quote_identifier(name);
+    format!(
+        "CREATE PUBLICATION {name}{objects} WITH ({});",
+        options(publish, via_root)
+    )
 }
 
 /// The statements that turn `current` into a publication of exactly this; empty when it is so already.
+///
+/// `FOR ALL TABLES` can only be had, or lost, by making the publication anew: then a slot that stands before this point
+/// cannot read on, because it sees the catalog as it was. What stays is not touched, so row filters and column lists of
+/// tables that stay survive.
 pub fn alter_statements(
     current: &PublicationState,
     tables: &PublicationTables,
     publish: PublishOperations,
     via_root: bool,
 ) -> Vec<String> {
-    let _ = (current, tables, publish, via_root);
-    Vec::new()
+    let name = quote_identifier(&current.name);
+    let wanted = match tables {
+        PublicationTables::Exactly(_) if current.all_tables => None,
+        PublicationTables::All if !current.all_tables => None,
+        PublicationTables::Exactly(tables) => Some(tables.as_slice()),
+        PublicationTables::All => Some([].as_slice()),
+    };
+    let Some(wanted) = wanted else {
+        let create = create_statement(&current.name, tables, publish, via_root);
+        return vec![format!("DROP PUBLICATION {name};"), create];
+    };
+    let without = |list: &[TableName], other: &[TableName]| -> Vec<TableName> {
+        list.iter()
+            .filter(|table| !other.contains(table))
+            .cloned()
+            .collect()
+    };
+    let added = without(wanted, &current.tables);
+    let removed = without(&current.tables, wanted);
+    let mut statements = Vec::new();
+    if !added.is_empty() {
+        statements.push(format!(
+            "ALTER PUBLICATION {name} ADD TABLE {};",
+            only(&added)
+        ));
+    }
+    if !removed.is_empty() {
+        statements.push(format!(
+            "ALTER PUBLICATION {name} DROP TABLE {};",
+            only(&removed)
+        ));
+    }
+    if !current.schemas.is_empty() {
+        let schemas: Vec<String> = current
+            .schemas
+            .iter()
+            .map(|schema| quote_identifier(schema))
+            .collect();
+        let schemas = schemas.join(", ");
+        statements.push(format!(
+            "ALTER PUBLICATION {name} DROP TABLES IN SCHEMA {schemas};"
+        ));
+    }
+    if current.publish != publish || current.via_root != via_root {
+        statements.push(format!(
+            "ALTER PUBLICATION {name} SET ({});",
+            options(publish, via_root)
+        ));
+    }
+    statements
+}
+
+fn only(tables: &[TableName]) -> String {
+    let quoted: Vec<String> = tables
+        .iter()
+        .map(|table| format!("ONLY {}", table.quoted()))
+        .collect();
+    quoted.join(", ")
+}
+
+fn options(publish: PublishOperations, via_root: bool) -> String {
+    let operations = [
+        (publish.insert, "insert"),
+        (publish.update, "update"),
+        (publish.delete, "delete"),
+        (publish.truncate, "truncate"),
+    ];
+    let named: Vec<&str> = operations
+        .iter()
+        .filter(|item| item.0)
+        .map(|item| item.1)
+        .collect();
+    format!(
+        "publish = '{}', publish_via_partition_root = {via_root}",
+        named.join(", ")
+    )
 }
 
 /// Runs statements of [`create_statement`] and [`alter_statements`], all in one transaction.
 pub async fn apply(connection: &Connection, statements: &[String]) -> Result<(), PostgresError> {
-    Err(connection.pending(statements))
+    if statements.is_empty() {
+        return Ok(());
+    }
+    // One simple query is one transaction.
+    let script = statements.join("\n");
+    connection.run(format!("run `{script}`"), &script).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(tables: &[&str]) -> PublicationState {
+        PublicationState {
+            name: "p".to_owned(),
+            owner: "o".to_owned(),
+            all_tables: false,
+            tables: tables
+                .iter()
+                .map(|name| TableName::new("s", *name))
+                .collect(),
+            schemas: Vec::new(),
+            published_tables: Vec::new(),
+            publish: PublishOperations::ALL,
+            via_root: false,
+        }
+    }
+
+    fn exactly(tables: &[&str]) -> PublicationTables {
+        PublicationTables::Exactly(state(tables).tables)
+    }
+
+    #[test]
+    fn a_publication_is_created_for_exactly_its_tables() {
+        let publish = PublishOperations {
+            truncate: false,
+            ..PublishOperations::ALL
+        };
+        assert_eq!(
+            create_statement("My \"pub", &exactly(&["a", "B c"]), publish, true),
+            "CREATE PUBLICATION \"My \"\"pub\" FOR TABLE ONLY \"s\".\"a\", ONLY \"s\".\"B c\" \
+             WITH (publish = 'insert, update, delete', publish_via_partition_root = true);"
+        );
+    }
+
+    #[test]
+    fn only_differences_are_altered() {
+        let all = PublishOperations::ALL;
+        let alter =
+            |tables: &[&str]| alter_statements(&state(&["a", "b"]), &exactly(tables), all, false);
+        assert_eq!(alter(&["b", "a"]), Vec::<String>::new());
+        assert_eq!(
+            alter(&["b", "c"]),
+            [
+                "ALTER PUBLICATION \"p\" ADD TABLE ONLY \"s\".\"c\";",
+                "ALTER PUBLICATION \"p\" DROP TABLE ONLY \"s\".\"a\";"
+            ]
+        );
+        let options = alter_statements(&state(&["a"]), &exactly(&["a"]), all, true);
+        assert_eq!(options.len(), 1);
+        assert!(
+            options[0].ends_with("publish_via_partition_root = true);"),
+            "{options:?}"
+        );
+    }
+
+    #[test]
+    fn all_tables_needs_a_new_publication() {
+        let statements = alter_statements(
+            &state(&["a"]),
+            &PublicationTables::All,
+            PublishOperations::ALL,
+            false,
+        );
+        assert_eq!(statements.len(), 2);
+        assert_eq!(statements[0], "DROP PUBLICATION \"p\";");
+        assert!(statements[1].contains("FOR ALL TABLES"), "{statements:?}");
+    }
 }

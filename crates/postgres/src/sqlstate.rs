@@ -1,8 +1,9 @@
-//! SQLSTATE to class: the one place that decides whether a server's refusal is worth repeating.
+//! What the server's refusals mean: the one place that reads an SQLSTATE.
 //!
-//! In: five characters. Out: [`Class`]. Source: PostgreSQL manual, "PostgreSQL Error Codes".
+//! In: five characters and what we were doing. Out: [`Class`], or the [`PostgresError`] that names it best.
+//! Source: PostgreSQL manual, "PostgreSQL Error Codes".
 
-use crate::Class;
+use crate::{Class, PostgresError, ServerError};
 
 /// Decides what an SQLSTATE means for a connector.
 ///
@@ -10,20 +11,117 @@ use crate::Class;
 /// somebody to change something first; an unknown code is definite, because repeating what we do not understand hides it.
 pub(crate) fn class_of(sqlstate: &str) -> Class {
     match sqlstate {
-        // Connection exceptions and the operator's interventions: shutdown, crash, "the database system is starting up".
-        "08000" | "08003" | "08006" | "08001" | "08004" | "08007" => Class::Transient,
-        "57P01" | "57P02" | "57P03" | "57P05" => Class::Transient,
-        // Cancelled by a timeout or by hand; a lock was not free.
-        "57014" | "55P03" | "25P03" | "25P04" => Class::Transient,
+        // Connection exceptions.
+        "08000" | "08001" | "08003" | "08004" | "08006" | "08007"
+        // Shutdown, crash of another session, "the database system is starting up", idle session ended.
+        | "57P01" | "57P02" | "57P03" | "57P05"
+        // Cancelled by a timeout or by hand; a lock was not free; a transaction sat idle too long.
+        | "57014" | "55P03" | "25P03" | "25P04"
         // Object in use: the slot of a walsender that has not yet noticed its death.
-        "55006" => Class::Transient,
+        | "55006"
         // Insufficient resources: disk, memory, connections.
-        "53000" | "53100" | "53200" | "53300" => Class::Transient,
-        // Serialization failure, deadlock, and the conflict with recovery on a standby.
-        "40001" | "40P01" | "40003" => Class::Transient,
-        // System errors outside the server: I/O of the machine it runs on.
-        "58000" | "58030" => Class::Transient,
+        | "53000" | "53100" | "53200" | "53300"
+        // Serialization failure, deadlock, conflict with recovery on a standby.
+        | "40001" | "40P01" | "40003"
+        // Trouble of the machine the server runs on.
+        | "58000" | "58030" => Class::Transient,
         _ => Class::Definite,
+    }
+}
+
+/// A refusal before the session was ready.
+pub(crate) fn startup_error(source: Box<ServerError>, address: &str, user: &str) -> PostgresError {
+    let address = address.to_owned();
+    match source.sqlstate.as_str() {
+        "28P01" | "28000" => PostgresError::Authentication {
+            address,
+            user: user.to_owned(),
+            source,
+        },
+        "53300" => PostgresError::TooManyConnections { address, source },
+        "42501" => PostgresError::NoPrivilege {
+            action: format!("open a replication session as `{user}`"),
+            fix: format!("ALTER ROLE {} REPLICATION;", crate::quote_identifier(user)),
+            source,
+        },
+        _ => statement_error("open a session", source),
+    }
+}
+
+/// A refusal of a statement, where nothing more particular is known.
+pub(crate) fn statement_error(
+    action: impl Into<String>,
+    source: Box<ServerError>,
+) -> PostgresError {
+    let action = action.into();
+    match source.sqlstate.as_str() {
+        "57P01" | "57P02" | "57P03" | "57P05" => PostgresError::Shutdown { source },
+        "42501" => {
+            let fix = "grant the role what the server's message below names".to_owned();
+            PostgresError::NoPrivilege {
+                action,
+                fix,
+                source,
+            }
+        }
+        _ => PostgresError::Statement { action, source },
+    }
+}
+
+/// What a refused replication command was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotRefusal {
+    /// There is no such slot.
+    Missing,
+    /// There is one of this name.
+    Exists,
+    /// Somebody reads it.
+    Active,
+    /// All slots are taken.
+    NoneFree,
+    /// The server, or the slot, is not in the state this needs: which one, the catalog tells.
+    State,
+    /// The role may not.
+    Privilege,
+    /// Something else.
+    Other,
+}
+
+/// Reads the SQLSTATE of a refused slot command.
+pub(crate) fn slot_refusal(sqlstate: &str) -> SlotRefusal {
+    match sqlstate {
+        "42704" => SlotRefusal::Missing,
+        "42710" => SlotRefusal::Exists,
+        "55006" => SlotRefusal::Active,
+        "53400" => SlotRefusal::NoneFree,
+        "55000" => SlotRefusal::State,
+        "42501" => SlotRefusal::Privilege,
+        _ => SlotRefusal::Other,
+    }
+}
+
+/// Whether the login itself was refused, not its password: another kind of connection may be let in.
+pub(crate) fn refused_by_host_rules(error: &PostgresError) -> bool {
+    matches!(error, PostgresError::Authentication { source, .. } if source.sqlstate == "28000")
+}
+
+/// Whether an exported snapshot could not be imported because it is gone.
+pub(crate) fn is_missing_snapshot(sqlstate: &str) -> bool {
+    // 22023: "invalid snapshot identifier"; 42704: "snapshot does not exist" (PostgreSQL 17); 55000: its source has ended.
+    matches!(sqlstate, "22023" | "42704" | "55000")
+}
+
+/// Why the server ended a running stream.
+pub(crate) fn stream_error(source: Box<ServerError>, publications: &str) -> PostgresError {
+    match source.sqlstate.as_str() {
+        // Publications are looked up at the first change, long after the stream has begun.
+        "42704" => PostgresError::PublicationMissing {
+            publication: publications.to_owned(),
+            fix: "create the publication, and start with a new slot: the slot reads the catalog as it was then"
+                .to_owned(),
+            source: Some(source),
+        },
+        _ => statement_error("go on streaming", source),
     }
 }
 
@@ -40,7 +138,9 @@ mod tests {
 
     #[test]
     fn what_somebody_must_change_is_definite() {
-        for code in ["28P01", "28000", "42501", "42704", "3D000", "55000", "53400", "XX000", "?????"] {
+        for code in [
+            "28P01", "28000", "42501", "42704", "3D000", "55000", "53400", "XX000", "?????",
+        ] {
             assert_eq!(class_of(code), Class::Definite, "{code}");
         }
     }

@@ -33,7 +33,11 @@ fn keyword(rest: &mut Peekable<Chars<'_>>) -> Result<String, PostgresError> {
     skip_spaces(rest);
     if rest.next_if_eq(&'=').is_none() {
         let reason = "a connection string needs `keyword=value` pairs".to_owned();
-        return Err(parameter::invalid(&name, reason, "write host=… user=… or postgres://user@host/db"));
+        return Err(parameter::invalid(
+            &name,
+            reason,
+            "write host=… user=… or postgres://user@host/db",
+        ));
     }
     skip_spaces(rest);
     Ok(name)
@@ -97,7 +101,10 @@ mod tests {
             ("host=a", "user"),
         ] {
             let error = parse(text).unwrap_err();
-            assert!(error.to_string().starts_with(&format!("[PG009] {name}:")), "{text}: {error}");
+            assert!(
+                error.to_string().starts_with(&format!("[PG009] {name}:")),
+                "{text}: {error}"
+            );
         }
     }
 

@@ -108,6 +108,7 @@ impl fmt::Debug for Secret {
 ///
 /// Defaults: port 5432, `sslmode=prefer`, 10 s to connect on each host, TCP keepalive after 60 s of silence,
 /// `application_name=tributary`, database named as the user.
+#[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionConfig {
     pub(crate) hosts: Vec<(Host, u16)>,
@@ -146,7 +147,7 @@ impl Default for ConnectionConfig {
             ssl_password: None,
             channel_binding: ChannelBinding::Prefer,
             connect_timeout: Duration::from_secs(10),
-            keepalive_idle: Some(Duration::from_secs(60)),
+            keepalive_idle: Some(Duration::from_mins(1)),
             session_attributes: SessionAttributes::Any,
             initial_statements: Vec::new(),
         }
@@ -164,7 +165,11 @@ impl ConnectionConfig {
 
     /// Reads whichever form `text` has: a `postgres://` or `postgresql://` URL, or libpq keywords.
     pub fn parse(text: &str) -> Result<Self, PostgresError> {
-        if url::is_url(text) { Self::from_url(text) } else { Self::from_keywords(text) }
+        if url::is_url(text) {
+            Self::from_url(text)
+        } else {
+            Self::from_keywords(text)
+        }
     }
 
     /// Reads a URL: `postgres://user:password@host:port,host2:port2/dbname?sslmode=verify-full&…`.
@@ -298,7 +303,11 @@ impl ConnectionConfig {
 
     /// The hosts for messages: `db1:5432,db2:5432`, without any secret.
     pub fn address(&self) -> String {
-        let shown: Vec<String> = self.hosts.iter().map(|(host, port)| show(host, *port)).collect();
+        let shown: Vec<String> = self
+            .hosts
+            .iter()
+            .map(|(host, port)| show(host, *port))
+            .collect();
         shown.join(",")
     }
 }

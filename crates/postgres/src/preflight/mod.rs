@@ -65,5 +65,5 @@ pub async fn check(
     connection: &Connection,
     expectations: &Expectations,
 ) -> Result<Vec<Finding>, PostgresError> {
-    Err(connection.pending(expectations))
+    Err(crate::connect::pending(expectations))
 }

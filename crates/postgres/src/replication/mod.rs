@@ -1,13 +1,27 @@
 //! The walsender session: commands first, then the stream.
+//!
+//! In: slot names and positions. Out: slots, snapshots, a [`ReplicationStream`].
+//! Never here: decoding what pgoutput says, deciding when a position is safe.
+//! Source: PostgreSQL manual, "Streaming Replication Protocol" and "Logical Streaming Replication Protocol".
+
+mod chunk;
+mod commands;
+mod feedback;
+mod reader;
 mod stream;
 
-pub use stream::{ReplicationStream, WalChunk};
+pub use chunk::WalChunk;
+pub use stream::ReplicationStream;
 
 use std::time::Duration;
 
 use pgoutput::Lsn;
+use postgres_protocol::message::frontend;
 
+use crate::name::quote_identifier;
+use crate::session::{Purpose, Session};
 use crate::{ConnectionConfig, PostgresError, SlotName};
+use stream::StreamParts;
 
 /// Which server this is, and where its log ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,67 +96,164 @@ pub struct Feedback {
     pub status_interval: Duration,
 }
 
-/// The walsender session.
-pub struct ReplicationConnection(());
+impl Default for PgoutputOptions {
+    fn default() -> Self {
+        Self {
+            proto_version: 1,
+            publications: Vec::new(),
+            messages: false,
+            origin: None,
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl Default for Feedback {
+    fn default() -> Self {
+        Self {
+            status_interval: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The walsender session, waiting for a command.
+pub struct ReplicationConnection {
+    session: Session,
+    user: String,
+}
 
 impl ReplicationConnection {
-    /// Opens a session with `replication=database`.
+    /// Opens a session with `replication=database` on the first host that accepts it.
     pub async fn connect(config: &ConnectionConfig) -> Result<Self, PostgresError> {
-        let _ = config;
-        Err(PostgresError::StreamEnded)
+        let session = Session::open(config, Purpose::Replication).await?;
+        Ok(Self {
+            session,
+            user: config.user().to_owned(),
+        })
     }
 
     /// `server_version_num` of the server: 150004 is 15.4.
     pub fn server_version_num(&self) -> u32 {
-        0
+        self.session.facts.server_version_num
     }
 
     /// The server process of this session.
     pub fn backend_pid(&self) -> i32 {
-        0
-    }
-
-    /// `IDENTIFY_SYSTEM`.
-    pub async fn identify_system(&mut self) -> Result<SystemIdentity, PostgresError> {
-        Err(PostgresError::StreamEnded)
-    }
-
-    /// `TIMELINE_HISTORY`: where each timeline before `timeline` was left. Empty for timeline 1.
-    pub async fn timeline_history(
-        &mut self,
-        timeline: u32,
-    ) -> Result<Vec<TimelineSwitch>, PostgresError> {
-        let _ = timeline;
-        Err(PostgresError::StreamEnded)
-    }
-
-    /// `CREATE_REPLICATION_SLOT … LOGICAL pgoutput`. Waits for running transactions of the whole cluster to end.
-    pub async fn create_slot(
-        &mut self,
-        name: &SlotName,
-        options: CreateSlot,
-    ) -> Result<CreatedSlot, PostgresError> {
-        let _ = (name, options);
-        Err(PostgresError::StreamEnded)
-    }
-
-    /// `DROP_REPLICATION_SLOT`; `wait` waits for its reader to leave instead of failing.
-    pub async fn drop_slot(&mut self, name: &SlotName, wait: bool) -> Result<(), PostgresError> {
-        let _ = (name, wait);
-        Err(PostgresError::StreamEnded)
+        self.session.facts.backend_pid
     }
 
     /// `START_REPLICATION`: the session becomes the stream.
     ///
-    /// PostgreSQL begins at `confirmed_flush_lsn` if that is later than `start`, without a word: compare them first.
+    /// PostgreSQL begins at `confirmed_flush_lsn` if that is later than `start`, without a word; here that is
+    /// [`PostgresError::SlotAhead`]. Further errors: [`PostgresError::SlotMissing`], [`PostgresError::SlotActive`],
+    /// [`PostgresError::SlotLost`], [`PostgresError::SlotForeign`]. A missing publication shows only at the first change.
     pub async fn start_replication(
-        self,
+        mut self,
         slot: &SlotName,
         start: Lsn,
         options: &PgoutputOptions,
         feedback: Feedback,
     ) -> Result<ReplicationStream, PostgresError> {
-        let _ = (slot, start, options, feedback);
-        Err(PostgresError::StreamEnded)
+        self.refuse_slot_ahead(slot, start).await?;
+        let sender_timeout = self.wal_sender_timeout().await?;
+        let sql = start_statement(slot, start, options);
+        self.session
+            .wire
+            .send(|buffer| frontend::query(&sql, buffer))
+            .await?;
+        self.expect_copy_both(slot).await?;
+        let parts = StreamParts {
+            wire: self.session.wire,
+            status_interval: status_interval(feedback, sender_timeout),
+            start,
+            publications: options.publications.join(", "),
+        };
+        Ok(ReplicationStream::start(parts))
+    }
+}
+
+/// A third of the server's patience, so that one lost or late report is not the end.
+fn status_interval(feedback: Feedback, sender_timeout: Option<Duration>) -> Duration {
+    let patience = sender_timeout.map_or(feedback.status_interval, |timeout| timeout / 3);
+    feedback
+        .status_interval
+        .min(patience)
+        .max(Duration::from_millis(100))
+}
+
+fn start_statement(slot: &SlotName, start: Lsn, options: &PgoutputOptions) -> String {
+    let publications: Vec<String> = options
+        .publications
+        .iter()
+        .map(|name| quote_identifier(name))
+        .collect();
+    let mut pairs = vec![
+        (
+            "proto_version".to_owned(),
+            options.proto_version.to_string(),
+        ),
+        ("publication_names".to_owned(), publications.join(",")),
+    ];
+    if options.messages {
+        pairs.push(("messages".to_owned(), "true".to_owned()));
+    }
+    pairs.extend(
+        options
+            .origin
+            .iter()
+            .map(|origin| ("origin".to_owned(), origin.clone())),
+    );
+    pairs.extend(options.extra.iter().cloned());
+    let written: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{} {}", quote_identifier(name), replication_literal(value)))
+        .collect();
+    let slot = quote_identifier(slot.as_str());
+    format!(
+        "START_REPLICATION SLOT {slot} LOGICAL {start} ({})",
+        written.join(", ")
+    )
+}
+
+/// The replication grammar knows only plain literals: quotes are doubled, a backslash is itself.
+fn replication_literal(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_the_start_command_cannot_end_it() {
+        let options = PgoutputOptions {
+            publications: vec!["a'b".to_owned(), "C\"d".to_owned()],
+            messages: true,
+            origin: Some("none".to_owned()),
+            ..PgoutputOptions::default()
+        };
+        let slot = SlotName::new("s").unwrap();
+        assert_eq!(
+            start_statement(&slot, Lsn::new(0x1_0000_000A), &options),
+            "START_REPLICATION SLOT \"s\" LOGICAL 1/A (\"proto_version\" '1', \
+             \"publication_names\" '\"a''b\",\"C\"\"d\"', \"messages\" 'true', \"origin\" 'none')"
+        );
+    }
+
+    #[test]
+    fn reports_come_often_enough_for_an_impatient_server() {
+        let feedback = Feedback {
+            status_interval: Duration::from_secs(10),
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(
+            status_interval(feedback, seconds(60)),
+            Duration::from_secs(10)
+        );
+        assert_eq!(
+            status_interval(feedback, seconds(6)),
+            Duration::from_secs(2)
+        );
+        assert_eq!(status_interval(feedback, None), Duration::from_secs(10));
     }
 }
