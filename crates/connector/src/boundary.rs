@@ -20,7 +20,7 @@ pub struct BoundaryLimits {
 
 /// When the open Kafka transaction is to be committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub(crate) enum Due {
     /// Nothing to commit, or a source transaction is open.
     Never,
     /// As soon as nothing more can be read without waiting.
@@ -38,7 +38,7 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Watches the open Kafka transaction.
 #[derive(Debug)]
-pub struct Boundary {
+pub(crate) struct Boundary {
     limits: BoundaryLimits,
     opened_at: Option<Instant>,
     committed_at: Instant,
@@ -48,7 +48,7 @@ pub struct Boundary {
 
 /// What is in the open Kafka transaction, as [`Boundary::due`] needs to know it.
 #[derive(Clone, Copy, Debug)]
-pub struct Filled {
+pub(crate) struct Filled {
     /// Bytes of encoded records.
     pub bytes: usize,
     /// Number of records.
@@ -59,7 +59,7 @@ pub struct Filled {
 
 impl Boundary {
     /// Starts with nothing open. `now` counts as the time of the last commit.
-    pub fn new(limits: BoundaryLimits, now: Instant) -> Self {
+    pub(crate) fn new(limits: BoundaryLimits, now: Instant) -> Self {
         Self {
             limits,
             opened_at: None,
@@ -70,17 +70,17 @@ impl Boundary {
     }
 
     /// Records were added.
-    pub fn opened(&mut self, now: Instant) {
+    pub(crate) fn opened(&mut self, now: Instant) {
         self.opened_at.get_or_insert(now);
     }
 
     /// The position moved although no record was added: the database is idle, or busy with what nobody captures.
-    pub fn position_moved(&mut self) {
+    pub(crate) fn position_moved(&mut self) {
         self.position_moved = true;
     }
 
     /// The open Kafka transaction was handed to the producer.
-    pub fn handed_over(&mut self, records: usize, now: Instant) {
+    pub(crate) fn handed_over(&mut self, records: usize, now: Instant) {
         self.opened_at = None;
         self.committed_at = now;
         self.committed_records = records;
@@ -88,16 +88,13 @@ impl Boundary {
     }
 
     /// Says when the open Kafka transaction is to be committed.
-    pub fn due(&self, filled: Filled, now: Instant) -> Due {
+    pub(crate) fn due(&self, filled: Filled, now: Instant) -> Due {
         if filled.in_transaction {
             return Due::Never;
         }
         let Some(opened_at) = self.opened_at else {
             return if self.position_moved {
-                due_at(
-                    self.committed_at + self.limits.idle_checkpoint_interval,
-                    now,
-                )
+                due_at(self.committed_at + self.limits.idle_checkpoint_interval, now)
             } else {
                 Due::Never
             };
@@ -108,30 +105,23 @@ impl Boundary {
         if self.committed_records < QUIET_RECORDS_MAX {
             return Due::WhenIdle;
         }
-        due_at(
-            self.committed_at + BUSY_INTERVAL.min(self.limits.interval_max),
-            now,
-        )
+        due_at(self.committed_at + BUSY_INTERVAL.min(self.limits.interval_max), now)
     }
 
     /// Enough is waiting: nothing more is read until it is handed over.
-    pub fn is_full(&self, bytes: usize) -> bool {
+    pub(crate) fn is_full(&self, bytes: usize) -> bool {
         bytes >= self.limits.bytes_max
     }
 
     /// Nothing more may be added before the open Kafka transaction is handed over: the source transaction in it is
     /// larger than the limit, since what came before it filled at most one half.
-    pub fn must_slice(&self, bytes: usize) -> bool {
+    pub(crate) fn must_slice(&self, bytes: usize) -> bool {
         bytes >= self.limits.bytes_max.saturating_mul(2)
     }
 }
 
 fn due_at(at: Instant, now: Instant) -> Due {
-    if now >= at {
-        Due::WhenIdle
-    } else {
-        Due::At(at)
-    }
+    if now >= at { Due::WhenIdle } else { Due::At(at) }
 }
 
 #[cfg(test)]
@@ -147,11 +137,7 @@ mod tests {
     }
 
     fn filled(bytes: usize, in_transaction: bool) -> Filled {
-        Filled {
-            bytes,
-            records: 1,
-            in_transaction,
-        }
+        Filled { bytes, records: 1, in_transaction }
     }
 
     #[test]
@@ -168,10 +154,7 @@ mod tests {
         let mut boundary = Boundary::new(limits(), now);
         boundary.handed_over(5000, now);
         boundary.opened(now);
-        assert_eq!(
-            boundary.due(filled(10, false), now),
-            Due::At(now + BUSY_INTERVAL)
-        );
+        assert_eq!(boundary.due(filled(10, false), now), Due::At(now + BUSY_INTERVAL));
     }
 
     #[test]
@@ -179,7 +162,7 @@ mod tests {
         let now = Instant::now();
         let mut boundary = Boundary::new(limits(), now);
         boundary.opened(now);
-        let later = now + Duration::from_secs(60);
+        let later = now + Duration::from_mins(1);
         assert_eq!(boundary.due(filled(1999, true), later), Due::Never);
         assert!(!boundary.must_slice(1999));
         assert!(boundary.must_slice(2000));
@@ -191,10 +174,7 @@ mod tests {
         let mut boundary = Boundary::new(limits(), now);
         boundary.opened(now);
         assert_eq!(boundary.due(filled(1000, false), now), Due::Now);
-        assert_eq!(
-            boundary.due(filled(1, false), now + Duration::from_millis(100)),
-            Due::Now
-        );
+        assert_eq!(boundary.due(filled(1, false), now + Duration::from_millis(100)), Due::Now);
     }
 
     #[test]

@@ -35,9 +35,7 @@ pub fn select(tables: Vec<TableSummary>, settings: &Settings) -> Vec<TableSummar
 }
 
 fn ancestors(oid: Oid, parents: &HashMap<Oid, Oid>) -> impl Iterator<Item = Oid> {
-    std::iter::successors(parents.get(&oid).copied(), |parent| {
-        parents.get(parent).copied()
-    })
+    std::iter::successors(parents.get(&oid).copied(), |parent| parents.get(parent).copied())
 }
 
 /// The tables the publication shall hold.

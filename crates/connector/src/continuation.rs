@@ -2,7 +2,7 @@
 //!
 //! In: the checkpoint read after fencing, the slot as the server shows it, the server's identity. Out: a [`Start`], or
 //! the named gap that forbids one. Invariant of every start: `confirmed_flush_lsn ≤ checkpoint`.
-//! Never: going on in silence. START_REPLICATION itself would: it moves a position that lies before
+//! Never: going on in silence. `START_REPLICATION` itself would: it moves a position that lies before
 //! `confirmed_flush_lsn` forward without a word.
 
 use pgoutput::Lsn;
@@ -79,61 +79,37 @@ pub(crate) fn judge(
     if checkpoint.snapshot != SnapshotProgress::Completed {
         return match slot {
             Some(slot) if !wanted.snapshot => adopt(slot),
-            _ => Ok(Start::Afresh {
-                drop_slot: slot.is_some(),
-            }),
+            _ => Ok(Start::Afresh { drop_slot: slot.is_some() }),
         };
     }
     let at = checkpoint.end_lsn;
     let name = || wanted.slot.to_owned();
     let Some(slot) = slot else {
-        return Err(ConnectorError::SlotMissing {
-            slot: name(),
-            checkpoint: at,
-        });
+        return Err(ConnectorError::SlotMissing { slot: name(), checkpoint: at });
     };
     if slot.wal_status == WalStatus::Lost {
-        return Err(ConnectorError::SlotLost {
-            slot: name(),
-            checkpoint: at,
-        });
+        return Err(ConnectorError::SlotLost { slot: name(), checkpoint: at });
     }
     let confirmed_flush = confirmed(slot)?;
     if confirmed_flush > at {
-        return Err(ConnectorError::SlotAhead {
-            slot: name(),
-            confirmed_flush,
-            checkpoint: at,
-        });
+        return Err(ConnectorError::SlotAhead { slot: name(), confirmed_flush, checkpoint: at });
     }
-    Ok(Start::Continue(Position {
-        timeline: server.timeline,
-        ..checkpoint
-    }))
+    Ok(Start::Continue(Position { timeline: server.timeline, ..checkpoint }))
 }
 
 /// A slot of another kind or another database cannot give what we read.
 fn usable(slot: &SlotState, server: &Server) -> Result<(), ConnectorError> {
     let reason = if slot.plugin.as_deref() != Some("pgoutput") {
-        let plugin = slot
-            .plugin
-            .as_deref()
-            .unwrap_or("none, it is a physical slot");
+        let plugin = slot.plugin.as_deref().unwrap_or("none, it is a physical slot");
         format!("its output plugin is {plugin}, not pgoutput")
     } else if slot.database.as_deref() != Some(server.database.as_str()) {
-        format!(
-            "it belongs to database {}",
-            slot.database.as_deref().unwrap_or("(none)")
-        )
+        format!("it belongs to database {}", slot.database.as_deref().unwrap_or("(none)"))
     } else if slot.two_phase {
         "it decodes prepared transactions at PREPARE (two_phase), which is not asked for".to_owned()
     } else {
         return Ok(());
     };
-    Err(ConnectorError::SlotUnusable {
-        slot: slot.name.to_string(),
-        reason,
-    })
+    Err(ConnectorError::SlotUnusable { slot: slot.name.to_string(), reason })
 }
 
 /// The checkpoint speaks of this cluster, of a timeline this server comes from, and of the slot in the settings.
@@ -154,10 +130,8 @@ fn same_history(
             settings: wanted.slot.to_owned(),
         });
     }
-    if let Some(switch) = server
-        .switches
-        .iter()
-        .find(|switch| switch.timeline == checkpoint.timeline)
+    if let Some(switch) =
+        server.switches.iter().find(|switch| switch.timeline == checkpoint.timeline)
         && switch.switch_lsn < checkpoint.end_lsn
     {
         return Err(ConnectorError::TimelineDiverged {
@@ -168,27 +142,21 @@ fn same_history(
     }
     match checkpoint.half_sent {
         Some(half) if checkpoint.stream_options != wanted.stream_options => {
-            Err(ConnectorError::OptionsChanged {
-                xid: half.xid,
-                commit_lsn: half.commit_lsn,
-            })
+            Err(ConnectorError::OptionsChanged { xid: half.xid, commit_lsn: half.commit_lsn })
         }
         _ => Ok(()),
     }
 }
 
 fn adopt(slot: &SlotState) -> Result<Start, ConnectorError> {
-    Ok(Start::Adopt {
-        from: confirmed(slot)?,
-    })
+    Ok(Start::Adopt { from: confirmed(slot)? })
 }
 
 fn confirmed(slot: &SlotState) -> Result<Lsn, ConnectorError> {
-    slot.confirmed_flush_lsn
-        .ok_or_else(|| ConnectorError::SlotUnusable {
-            slot: slot.name.to_string(),
-            reason: "it has no confirmed_flush_lsn".to_owned(),
-        })
+    slot.confirmed_flush_lsn.ok_or_else(|| ConnectorError::SlotUnusable {
+        slot: slot.name.to_string(),
+        reason: "it has no confirmed_flush_lsn".to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -241,12 +209,7 @@ mod tests {
     }
 
     fn wanted(snapshot: bool) -> Wanted<'static> {
-        Wanted {
-            connector: "c",
-            slot: "s",
-            snapshot,
-            stream_options: "o",
-        }
+        Wanted { connector: "c", slot: "s", snapshot, stream_options: "o" }
     }
 
     fn code(outcome: Result<Start, ConnectorError>) -> &'static str {
@@ -261,10 +224,7 @@ mod tests {
 
     #[test]
     fn a_slot_of_unknown_history_is_never_joined_by_a_snapshot() {
-        assert_eq!(
-            code(judge(wanted(true), None, Some(&slot(5)), &server())),
-            "CO011"
-        );
+        assert_eq!(code(judge(wanted(true), None, Some(&slot(5)), &server())), "CO011");
     }
 
     #[test]
@@ -276,10 +236,7 @@ mod tests {
     #[test]
     fn a_snapshot_that_did_not_come_to_its_end_begins_again_with_a_new_slot() {
         for snapshot in [SnapshotProgress::Pending, SnapshotProgress::Running] {
-            let unfinished = Position {
-                snapshot,
-                ..checkpoint(5)
-            };
+            let unfinished = Position { snapshot, ..checkpoint(5) };
             let start = judge(wanted(true), Some(unfinished), Some(&slot(5)), &server()).unwrap();
             assert_eq!(start, Start::Afresh { drop_slot: true });
         }
@@ -288,12 +245,7 @@ mod tests {
     #[test]
     fn a_slot_at_or_before_the_checkpoint_goes_on() {
         for confirmed in [4, 5] {
-            let start = judge(
-                wanted(true),
-                Some(checkpoint(5)),
-                Some(&slot(confirmed)),
-                &server(),
-            );
+            let start = judge(wanted(true), Some(checkpoint(5)), Some(&slot(confirmed)), &server());
             assert_eq!(start.unwrap(), Start::Continue(checkpoint(5)));
         }
     }
@@ -302,71 +254,31 @@ mod tests {
     fn every_gap_is_named() {
         let at = || Some(checkpoint(5));
         assert_eq!(code(judge(wanted(true), at(), None, &server())), "CO012");
-        assert_eq!(
-            code(judge(wanted(true), at(), Some(&slot(6)), &server())),
-            "CO013"
-        );
-        let lost = SlotState {
-            wal_status: WalStatus::Lost,
-            ..slot(5)
-        };
-        assert_eq!(
-            code(judge(wanted(true), at(), Some(&lost), &server())),
-            "CO014"
-        );
-        let other = Server {
-            system_id: "8".to_owned(),
-            ..server()
-        };
-        assert_eq!(
-            code(judge(wanted(true), at(), Some(&slot(5)), &other)),
-            "CO015"
-        );
+        assert_eq!(code(judge(wanted(true), at(), Some(&slot(6)), &server())), "CO013");
+        let lost = SlotState { wal_status: WalStatus::Lost, ..slot(5) };
+        assert_eq!(code(judge(wanted(true), at(), Some(&lost), &server())), "CO014");
+        let other = Server { system_id: "8".to_owned(), ..server() };
+        assert_eq!(code(judge(wanted(true), at(), Some(&slot(5)), &other)), "CO015");
     }
 
     #[test]
     fn a_promoted_standby_that_lacks_what_we_sent_is_a_gap() {
         let promoted = |switch_lsn| Server {
             timeline: 2,
-            switches: vec![TimelineSwitch {
-                timeline: 1,
-                switch_lsn: Lsn::new(switch_lsn),
-            }],
+            switches: vec![TimelineSwitch { timeline: 1, switch_lsn: Lsn::new(switch_lsn) }],
             ..server()
         };
-        let go = |switch| {
-            judge(
-                wanted(true),
-                Some(checkpoint(5)),
-                Some(&slot(5)),
-                &promoted(switch),
-            )
-        };
+        let go =
+            |switch| judge(wanted(true), Some(checkpoint(5)), Some(&slot(5)), &promoted(switch));
         assert_eq!(code(go(4)), "CO016");
-        assert_eq!(
-            go(5).unwrap(),
-            Start::Continue(Position {
-                timeline: 2,
-                ..checkpoint(5)
-            })
-        );
+        assert_eq!(go(5).unwrap(), Start::Continue(Position { timeline: 2, ..checkpoint(5) }));
     }
 
     #[test]
     fn options_may_not_change_inside_a_half_sent_transaction() {
-        let half = HalfSent {
-            commit_lsn: Lsn::new(9),
-            xid: Xid(1),
-            changes: 3,
-        };
-        let position = Position {
-            half_sent: Some(half),
-            ..checkpoint(5)
-        };
-        let other = Wanted {
-            stream_options: "other",
-            ..wanted(true)
-        };
+        let half = HalfSent { commit_lsn: Lsn::new(9), xid: Xid(1), changes: 3 };
+        let position = Position { half_sent: Some(half), ..checkpoint(5) };
+        let other = Wanted { stream_options: "other", ..wanted(true) };
         let go = |wanted| judge(wanted, Some(position.clone()), Some(&slot(5)), &server());
         assert_eq!(code(go(other)), "CO017");
         assert_eq!(go(wanted(true)).unwrap(), Start::Continue(position.clone()));
@@ -374,36 +286,16 @@ mod tests {
 
     #[test]
     fn a_slot_that_gives_something_else_is_refused() {
-        let plugin = SlotState {
-            plugin: Some("test_decoding".to_owned()),
-            ..slot(5)
-        };
-        let database = SlotState {
-            database: Some("other".to_owned()),
-            ..slot(5)
-        };
-        let two_phase = SlotState {
-            two_phase: true,
-            ..slot(5)
-        };
+        let plugin = SlotState { plugin: Some("test_decoding".to_owned()), ..slot(5) };
+        let database = SlotState { database: Some("other".to_owned()), ..slot(5) };
+        let two_phase = SlotState { two_phase: true, ..slot(5) };
         for unusable in [plugin, database, two_phase] {
             assert_eq!(
-                code(judge(
-                    wanted(true),
-                    Some(checkpoint(5)),
-                    Some(&unusable),
-                    &server()
-                )),
+                code(judge(wanted(true), Some(checkpoint(5)), Some(&unusable), &server())),
                 "CO020"
             );
         }
-        let renamed = Wanted {
-            slot: "t",
-            ..wanted(true)
-        };
-        assert_eq!(
-            code(judge(renamed, Some(checkpoint(5)), None, &server())),
-            "CO021"
-        );
+        let renamed = Wanted { slot: "t", ..wanted(true) };
+        assert_eq!(code(judge(renamed, Some(checkpoint(5)), None, &server())), "CO021");
     }
 }

@@ -19,7 +19,7 @@ pub enum Class {
 /// Why a connector ended.
 ///
 /// The variants whose text begins with "gap" mean that changes may be missing between what Kafka holds and what the
-/// slot can still give. START_REPLICATION itself would go on in silence; a connector never does.
+/// slot can still give. `START_REPLICATION` itself would go on in silence; a connector never does.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
     /// PostgreSQL failed or refused.
@@ -148,7 +148,7 @@ pub enum ConnectorError {
         slot: String,
         /// Process that streams from it.
         pid: i32,
-        /// Its application_name.
+        /// Its `application_name`.
         application: String,
     },
     /// The slot cannot give what we read.

@@ -95,16 +95,10 @@ impl Gatherer {
     }
 
     /// Takes the open Kafka transaction with the position it reaches, and opens the next.
-    pub(crate) fn take(&mut self, at_unix_ms: i64) -> Outgoing {
-        let transaction = std::mem::replace(
-            &mut self.transaction,
-            Transaction::new(self.batch_bytes_max),
-        );
-        Outgoing {
-            transaction,
-            position: self.progress.checkpoint(),
-            at_unix_ms,
-        }
+    pub(crate) fn take(&mut self) -> Outgoing {
+        let transaction =
+            std::mem::replace(&mut self.transaction, Transaction::new(self.batch_bytes_max));
+        Outgoing { transaction, position: self.progress.checkpoint() }
     }
 
     /// One message of the stream.
@@ -116,11 +110,7 @@ impl Gatherer {
             ReplicationMessage::XLogData(data) => self.data(&data).await,
             ReplicationMessage::PrimaryKeepalive(keepalive) => {
                 let moved = self.progress.keepalive(keepalive.wal_end);
-                Ok(if moved {
-                    Gathered::Position
-                } else {
-                    Gathered::Nothing
-                })
+                Ok(if moved { Gathered::Position } else { Gathered::Nothing })
             }
         }
     }
@@ -141,11 +131,7 @@ impl Gatherer {
             Step::Commit(commit) => {
                 self.progress.commit(&commit);
                 let empty = self.transaction.is_empty();
-                Ok(if empty {
-                    Gathered::Position
-                } else {
-                    Gathered::Records
-                })
+                Ok(if empty { Gathered::Position } else { Gathered::Records })
             }
         }
     }
@@ -198,9 +184,7 @@ impl Gatherer {
                 }
                 return Ok(());
             }
-            ChangeKind::LogicalMessage {
-                prefix, content, ..
-            } => {
+            ChangeKind::LogicalMessage { prefix, content, .. } => {
                 return self.message(&at, prefix, content).await;
             }
         };
@@ -212,19 +196,15 @@ impl Gatherer {
         let scratch = &mut self.scratch;
         match &change.kind {
             ChangeKind::Insert { after, .. } => {
-                table.plan.insert(&at, &row(*after), out, scratch)?
+                table.plan.insert(&at, &row(*after), out, scratch)?;
             }
             ChangeKind::Update { before, after, .. } => {
                 let old = old_values(before);
-                table
-                    .plan
-                    .update(&at, old_row(before, &old), &row(*after), out, scratch)?;
+                table.plan.update(&at, old_row(before, &old), &row(*after), out, scratch)?;
             }
             ChangeKind::Delete { before, .. } => {
                 let old = old_values(before);
-                table
-                    .plan
-                    .delete(&at, old_row(before, &old), out, scratch)?;
+                table.plan.delete(&at, old_row(before, &old), out, scratch)?;
             }
             ChangeKind::Truncate { .. } | ChangeKind::LogicalMessage { .. } => {}
         }
@@ -240,12 +220,11 @@ impl Gatherer {
         if !self.message_filter.captures(prefix) {
             return Ok(());
         }
-        let topic = match &self.message_topic {
-            Some(topic) => topic.clone(),
-            None => {
-                let topic = self.tables.topics().ensure(self.messages.topic()).await?;
-                self.message_topic.insert(topic).clone()
-            }
+        let topic = if let Some(topic) = &self.message_topic {
+            topic.clone()
+        } else {
+            let topic = self.tables.topics().ensure(self.messages.topic()).await?;
+            self.message_topic.insert(topic).clone()
         };
         let mut appender = Appender {
             transaction: &mut self.transaction,
@@ -272,12 +251,7 @@ impl Gatherer {
         values: &[TupleValue<'_>],
     ) -> Result<(), ConnectorError> {
         let mut appender = Appender::new(&mut self.transaction, table, at, self.record_bytes_max);
-        table.plan.read(
-            at,
-            values,
-            &mut |record| appender.append(&record),
-            &mut self.scratch,
-        )?;
+        table.plan.read(at, values, &mut |record| appender.append(&record), &mut self.scratch)?;
         appender.finish()
     }
 
@@ -303,37 +277,26 @@ impl<'a> Appender<'a> {
         at: &'a SourcePosition<'a>,
         record_bytes_max: usize,
     ) -> Self {
-        Self {
-            transaction,
-            topic: &table.topic,
-            at,
-            record_bytes_max,
-            too_large: None,
-        }
+        Self { transaction, topic: &table.topic, at, record_bytes_max, too_large: None }
     }
 
     fn append(&mut self, record: &Record<'_>) {
         let record_bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
         if record_bytes > self.record_bytes_max {
-            self.too_large
-                .get_or_insert_with(|| ConnectorError::RecordTooLarge {
-                    topic: record.topic.to_owned(),
-                    key: shortened(record.key),
-                    position: self.at.lsn.unwrap_or(Lsn::ZERO),
-                    record_bytes,
-                    limit_bytes: self.record_bytes_max,
-                });
+            self.too_large.get_or_insert_with(|| ConnectorError::RecordTooLarge {
+                topic: record.topic.to_owned(),
+                key: shortened(record.key),
+                position: self.at.lsn.unwrap_or(Lsn::ZERO),
+                record_bytes,
+                limit_bytes: self.record_bytes_max,
+            });
             return;
         }
-        let headers: SmallVec<[(&str, &[u8]); 8]> = record
-            .headers
-            .iter()
-            .map(|header| (header.name, header.value))
-            .collect();
+        let headers: SmallVec<[(&str, &[u8]); 8]> =
+            record.headers.iter().map(|header| (header.name, header.value)).collect();
         let partition = self.topic.partition(self.topic.partition_for(record.key));
         let timestamp_ms = self.at.processed_at_unix_ns / 1_000_000;
-        self.transaction
-            .append(&partition, timestamp_ms, record.key, record.value, &headers);
+        self.transaction.append(&partition, timestamp_ms, record.key, record.value, &headers);
     }
 
     fn finish(self) -> Result<(), ConnectorError> {

@@ -8,6 +8,7 @@
 
 mod boundary;
 mod captured;
+mod checkpoint;
 mod clock;
 mod continuation;
 mod error;

@@ -59,26 +59,14 @@ pub async fn run(
             }
             Class::Definite => {
                 error!(connector.name = %settings.name, code = failure.code(), "{cause}");
-                status.state(State::Failed {
-                    code: failure.code(),
-                    cause,
-                });
+                status.state(State::Failed { code: failure.code(), cause });
                 return Err(failure);
             }
         }
-        attempt = if started.elapsed() >= HEALTHY_AFTER {
-            1
-        } else {
-            attempt.saturating_add(1)
-        };
+        attempt = if started.elapsed() >= HEALTHY_AFTER { 1 } else { attempt.saturating_add(1) };
         let after = pause(attempt, settings.retry.wait_max);
         warn!(connector.name = %settings.name, code = failure.code(), attempt, "takes over again in {after:?}: {cause}");
-        status.state(State::Retrying {
-            code: failure.code(),
-            cause,
-            attempt,
-            after,
-        });
+        status.state(State::Retrying { code: failure.code(), cause, attempt, after });
         tokio::select! {
             () = stop.cancelled() => {
                 status.state(State::Stopped);
@@ -105,9 +93,7 @@ async fn once(
 /// broken server do not come back in step.
 fn pause(attempt: u32, wait_max: Duration) -> Duration {
     let grown = RETRY_FIRST.mul_f64(1.5_f64.powi(attempt.min(40).cast_signed() - 1));
-    grown
-        .min(wait_max)
-        .mul_f64(rand::rng().random_range(0.75..1.25))
+    grown.min(wait_max).mul_f64(rand::rng().random_range(0.75..1.25))
 }
 
 /// A failure and the causes behind it, on one line each.

@@ -24,10 +24,13 @@ use crate::error::ConnectorError;
 use crate::gather::{Gathered, Gatherer};
 use crate::settings::Settings;
 use crate::sink::{Committed, Sink};
+use crate::snapshot;
 use crate::status::{State, StatusReporter};
 use crate::takeover::Taken;
 use crate::watermarks::Watermarks;
-use crate::{clock, snapshot};
+
+/// pgoutput knows the option `messages` from PostgreSQL 14 on.
+const LOGICAL_MESSAGES_SINCE: u32 = 140_000;
 
 /// Runs a connector that has taken over, until something ends it.
 ///
@@ -38,14 +41,7 @@ pub(crate) async fn run(
     settings: &Arc<Settings>,
     status: &StatusReporter,
 ) -> Result<(), ConnectorError> {
-    let Taken {
-        producer,
-        log,
-        mut gatherer,
-        replication,
-        acknowledged,
-        snapshot,
-    } = taken;
+    let Taken { producer, log, mut gatherer, replication, acknowledged, snapshot } = taken;
     let mut sink = Sink::start(producer, log, settings.delivery);
     if let Some(plan) = snapshot {
         snapshot::take(plan, settings, &mut gatherer, &mut sink, status).await?;
@@ -54,28 +50,16 @@ pub(crate) async fn run(
         return Ok(());
     }
     let from = gatherer.position().end_lsn;
+    let mut options = settings.pgoutput_options();
+    options.messages &= replication.server_version_num() >= LOGICAL_MESSAGES_SINCE;
     let source = replication
-        .start_replication(
-            &settings.slot.name,
-            from,
-            &settings.pgoutput_options(),
-            settings.feedback(),
-        )
+        .start_replication(&settings.slot.name, from, &options, settings.feedback())
         .await?;
     info!(connector.name = %settings.name, slot.name = %settings.slot.name, "streams from {from}");
     status.state(State::Streaming);
     let marks = Watermarks::starting_at(from, acknowledged);
     let boundary = Boundary::new(settings.commit.boundary(), Instant::now());
-    Follow {
-        source,
-        gatherer,
-        boundary,
-        marks,
-        sink,
-        status,
-    }
-    .follow()
-    .await
+    Follow { source, gatherer, boundary, marks, sink, status }.follow().await
 }
 
 /// Everything the loop holds. One task owns it.
@@ -139,9 +123,7 @@ impl Follow<'_> {
         }
         self.marks.receive(self.gatherer.position().end_lsn);
         let records = self.gatherer.filled().records;
-        self.sink
-            .hand_over(self.gatherer.take(clock::unix_ms()))
-            .await?;
+        self.sink.hand_over(self.gatherer.take()).await?;
         self.boundary.handed_over(records, Instant::now());
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use pgoutput::{Lsn, Xid};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::error::ConnectorError;
 
@@ -75,27 +76,32 @@ impl Position {
     /// Shape: a JSON object. `lsn`, `lsn_proc` and `lsn_commit` are decimal numbers, for readers of Debezium's offsets;
     /// everything under `tributary` is ours.
     pub fn to_json(&self) -> Vec<u8> {
-        let layout = Layout {
-            lsn: self.end_lsn.as_u64(),
-            lsn_proc: self.end_lsn.as_u64(),
-            lsn_commit: self.last_commit_lsn.map(|lsn| lsn.as_u64()),
-            tributary: OurLayout {
-                version: LAYOUT_VERSION,
-                system_id: self.system_id.clone(),
-                timeline: self.timeline,
-                slot: self.slot.clone(),
-                instance: self.instance.clone(),
-                end_lsn: self.end_lsn.to_string(),
-                half_sent: self.half_sent.map(|half| HalfSentLayout {
-                    commit_lsn: half.commit_lsn.to_string(),
-                    xid: half.xid.0,
-                    changes: half.changes,
-                }),
-                snapshot: self.snapshot,
-                stream_options: self.stream_options.clone(),
+        let half_sent = self.half_sent.map(|half| {
+            json!({
+                "commit_lsn": half.commit_lsn.to_string(),
+                "xid": half.xid.0,
+                "changes": half.changes,
+            })
+        });
+        let mut layout = json!({
+            "lsn": self.end_lsn.as_u64(),
+            "lsn_proc": self.end_lsn.as_u64(),
+            "tributary": {
+                "version": LAYOUT_VERSION,
+                "system_id": self.system_id,
+                "timeline": self.timeline,
+                "slot": self.slot,
+                "instance": self.instance,
+                "end_lsn": self.end_lsn.to_string(),
+                "half_sent": half_sent,
+                "snapshot": self.snapshot,
+                "stream_options": self.stream_options,
             },
-        };
-        serde_json::to_vec(&layout).expect("a struct of strings and numbers always encodes")
+        });
+        if let Some(lsn) = self.last_commit_lsn {
+            layout["lsn_commit"] = lsn.as_u64().into();
+        }
+        layout.to_string().into_bytes()
     }
 
     /// Reads the value of a checkpoint record.
@@ -140,20 +146,17 @@ impl Position {
 ///
 /// Source: Kafka Connect, `OffsetStorageWriter`: the connector's name and its source partition.
 pub fn checkpoint_key(connector: &str, topic_prefix: &str) -> Vec<u8> {
-    serde_json::to_vec(&serde_json::json!([connector, { "server": topic_prefix }]))
-        .expect("strings always encode")
+    json!([connector, { "server": topic_prefix }]).to_string().into_bytes()
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Layout {
-    lsn: u64,
-    lsn_proc: u64,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     lsn_commit: Option<u64>,
     tributary: OurLayout,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct OurLayout {
     version: u32,
     system_id: String,
@@ -161,13 +164,13 @@ struct OurLayout {
     slot: String,
     instance: String,
     end_lsn: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     half_sent: Option<HalfSentLayout>,
     snapshot: SnapshotProgress,
     stream_options: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct HalfSentLayout {
     commit_lsn: String,
     xid: u32,
@@ -186,11 +189,7 @@ mod tests {
             instance: "i".to_owned(),
             end_lsn: Lsn::new(0x16_B374_D848),
             last_commit_lsn: Some(Lsn::new(0x16_B374_D800)),
-            half_sent: Some(HalfSent {
-                commit_lsn: Lsn::new(7),
-                xid: Xid(42),
-                changes: 9,
-            }),
+            half_sent: Some(HalfSent { commit_lsn: Lsn::new(7), xid: Xid(42), changes: 9 }),
             snapshot: SnapshotProgress::Completed,
             stream_options: "abc".to_owned(),
         }

@@ -35,11 +35,7 @@ struct Open {
 impl Progress {
     /// Starts at a position.
     pub(crate) fn starting_at(position: Position) -> Self {
-        Self {
-            resume: position.half_sent,
-            position,
-            open: None,
-        }
+        Self { resume: position.half_sent, position, open: None }
     }
 
     /// A source transaction begins.
@@ -53,12 +49,7 @@ impl Progress {
             Some(half) if begin.final_lsn < half.commit_lsn => 0,
             Some(half) => return Err(missing(half, begin.final_lsn)),
         };
-        self.open = Some(Open {
-            commit_lsn: begin.final_lsn,
-            xid: begin.xid,
-            skip,
-            changes: 0,
-        });
+        self.open = Some(Open { commit_lsn: begin.final_lsn, xid: begin.xid, skip, changes: 0 });
         Ok(())
     }
 
@@ -85,10 +76,7 @@ impl Progress {
     /// The source transaction ends.
     pub(crate) fn commit(&mut self, commit: &Commit) {
         let Some(open) = self.open.take() else { return };
-        if self
-            .resume
-            .is_some_and(|half| half.is(open.commit_lsn, open.xid))
-        {
+        if self.resume.is_some_and(|half| half.is(open.commit_lsn, open.xid)) {
             self.resume = None;
         }
         self.position.end_lsn = self.position.end_lsn.max(commit.end_lsn);
@@ -117,23 +105,13 @@ impl Progress {
     pub(crate) fn checkpoint(&self) -> Position {
         let half_sent = match self.open {
             // Inside a source transaction: what was read of it is now on its way.
-            Some(Open {
-                commit_lsn,
-                xid,
-                changes,
-                skip,
-            }) if changes > 0 => Some(HalfSent {
-                commit_lsn,
-                xid,
-                changes: changes.max(skip),
-            }),
+            Some(Open { commit_lsn, xid, changes, skip }) if changes > 0 => {
+                Some(HalfSent { commit_lsn, xid, changes: changes.max(skip) })
+            }
             // Either none is half sent, or that one has not been met again yet.
             _ => self.resume,
         };
-        Position {
-            half_sent,
-            ..self.position.clone()
-        }
+        Position { half_sent, ..self.position.clone() }
     }
 
     /// The last complete position.
@@ -148,11 +126,7 @@ impl Progress {
 }
 
 fn missing(half: HalfSent, found: Lsn) -> ConnectorError {
-    ConnectorError::HalfSentMissing {
-        xid: half.xid,
-        commit_lsn: half.commit_lsn,
-        found,
-    }
+    ConnectorError::HalfSentMissing { xid: half.xid, commit_lsn: half.commit_lsn, found }
 }
 
 #[cfg(test)]
@@ -185,20 +159,8 @@ mod tests {
             let (commit_lsn, end_lsn) = (Lsn::new(at + changes), Lsn::new(at + changes + 1));
             at += changes + 1;
             let xid = Xid(u32::try_from(index).unwrap());
-            let begin = Begin {
-                final_lsn: commit_lsn,
-                committed_at: time,
-                xid,
-            };
-            (
-                begin,
-                changes,
-                Commit {
-                    commit_lsn,
-                    end_lsn,
-                    committed_at: time,
-                },
-            )
+            let begin = Begin { final_lsn: commit_lsn, committed_at: time, xid };
+            (begin, changes, Commit { commit_lsn, end_lsn, committed_at: time })
         };
         sizes.iter().enumerate().map(transaction).collect()
     }
@@ -214,9 +176,8 @@ mod tests {
         let mut progress = Progress::starting_at(from.clone());
         let (mut committed, mut held, mut open) = (from.clone(), Vec::new(), Vec::new());
         let mut read = 0;
-        for (begin, changes, commit) in log
-            .iter()
-            .filter(|entry| entry.2.commit_lsn >= from.end_lsn)
+        for (begin, changes, commit) in
+            log.iter().filter(|entry| entry.2.commit_lsn >= from.end_lsn)
         {
             progress.begin(begin).unwrap();
             for ordinal in 0..*changes {
@@ -282,19 +243,9 @@ mod tests {
     #[test]
     fn another_transaction_in_place_of_the_half_sent_one_is_a_gap() {
         let transactions = log(&[3, 3]);
-        let half_sent = Some(HalfSent {
-            commit_lsn: Lsn::new(103),
-            xid: Xid(0),
-            changes: 2,
-        });
-        let mut progress = Progress::starting_at(Position {
-            half_sent,
-            ..start()
-        });
-        assert_eq!(
-            progress.begin(&transactions[1].0).unwrap_err().code(),
-            "CO018"
-        );
+        let half_sent = Some(HalfSent { commit_lsn: Lsn::new(103), xid: Xid(0), changes: 2 });
+        let mut progress = Progress::starting_at(Position { half_sent, ..start() });
+        assert_eq!(progress.begin(&transactions[1].0).unwrap_err().code(), "CO018");
     }
 
     #[test]

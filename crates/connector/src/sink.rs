@@ -5,11 +5,12 @@
 //! Never: a retry. Any error ends the stage, and with it the run; the next take-over reads from the checkpoint whether
 //! the commit took place.
 
-use kafka::{Producer, Topic, Transaction};
+use kafka::{Producer, Transaction};
 use pgoutput::Lsn;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::checkpoint::CheckpointLog;
 use crate::error::ConnectorError;
 use crate::position::Position;
 use crate::settings::DeliveryGuarantee;
@@ -21,8 +22,6 @@ pub(crate) struct Outgoing {
     pub(crate) transaction: Transaction,
     /// The position a restart continues at once this is committed.
     pub(crate) position: Position,
-    /// Wall time, for the checkpoint record.
-    pub(crate) at_unix_ms: i64,
 }
 
 /// A Kafka transaction that is committed.
@@ -32,15 +31,6 @@ pub(crate) struct Committed {
     pub(crate) end_lsn: Lsn,
     /// Records it held, without the checkpoint.
     pub(crate) records: usize,
-}
-
-/// Where checkpoints are written.
-#[derive(Clone, Debug)]
-pub(crate) struct CheckpointLog {
-    /// The compacted offsets topic.
-    pub(crate) topic: Topic,
-    /// Key of this connector's record.
-    pub(crate) key: Vec<u8>,
 }
 
 /// Stage 3 as stage 2 sees it: one Kafka transaction is committed at a time, so memory holds two of them, the one on its
@@ -64,12 +54,7 @@ impl Sink {
         let (report, committed) = mpsc::channel(1);
         let mut stage = JoinSet::new();
         stage.spawn(commit_all(producer, log, delivery, inbox, report));
-        Self {
-            outbox,
-            committed,
-            stage,
-            busy: false,
-        }
+        Self { outbox, committed, stage, busy: false }
     }
 
     /// A Kafka transaction is being committed.
@@ -79,10 +64,7 @@ impl Sink {
 
     /// Gives the stage a Kafka transaction to commit.
     pub(crate) async fn hand_over(&mut self, outgoing: Outgoing) -> Result<(), ConnectorError> {
-        assert!(
-            !self.busy,
-            "a Kafka transaction was handed over while another is being committed"
-        );
+        assert!(!self.busy, "a Kafka transaction was handed over while another is being committed");
         self.busy = true;
         match self.outbox.send(outgoing).await {
             Ok(()) => Ok(()),
@@ -119,16 +101,9 @@ async fn commit_all(
     mut inbox: mpsc::Receiver<Outgoing>,
     report: mpsc::Sender<Committed>,
 ) -> Result<(), ConnectorError> {
-    let partition = log.topic.partition(log.topic.partition_for(Some(&log.key)));
-    while let Some(Outgoing {
-        mut transaction,
-        position,
-        at_unix_ms,
-    }) = inbox.recv().await
-    {
+    while let Some(Outgoing { mut transaction, position }) = inbox.recv().await {
         let records = transaction.record_count();
         let end_lsn = position.end_lsn;
-        let checkpoint = position.to_json();
         if delivery == DeliveryGuarantee::AtLeastOnce {
             // Without a transaction nothing ties the two together: the checkpoint must come second.
             let data = std::mem::replace(
@@ -137,13 +112,7 @@ async fn commit_all(
             );
             producer.commit(data).await?;
         }
-        transaction.append(
-            &partition,
-            at_unix_ms,
-            Some(&log.key),
-            Some(&checkpoint),
-            &[],
-        );
+        log.append(&mut transaction, &position);
         producer.commit(transaction).await?;
         if report.send(Committed { end_lsn, records }).await.is_err() {
             return Ok(());

@@ -53,32 +53,18 @@ impl Tables {
         control: Connection,
         topics: Topics,
     ) -> Self {
-        Self {
-            settings: Arc::clone(settings),
-            encoder,
-            control,
-            topics,
-            by_oid: HashMap::new(),
-        }
+        Self { settings: Arc::clone(settings), encoder, control, topics, by_oid: HashMap::new() }
     }
 
     /// The server described a relation, for the first time or anew.
     pub(crate) async fn define(&mut self, relation: &Relation) -> Result<(), ConnectorError> {
-        let captured = if self
-            .settings
-            .tables
-            .captures(&relation.namespace, &relation.name)
-        {
+        let captured = if self.settings.tables.captures(&relation.namespace, &relation.name) {
             let description = catalog::describe_table(&self.control, relation.oid).await?;
             let types = self.missing_types(relation, description.as_ref()).await?;
             let table = join(relation, description.as_ref(), &types, &self.settings);
             Captured::Yes(Box::new(self.compile(table).await?))
         } else {
-            debug!(
-                schema = relation.namespace,
-                table = relation.name,
-                "not captured"
-            );
+            debug!(schema = relation.namespace, table = relation.name, "not captured");
             Captured::No
         };
         self.by_oid.insert(relation.oid, captured);
@@ -91,17 +77,12 @@ impl Tables {
     }
 
     /// Plan and topic of a table that is described by the catalog alone, as a snapshot reads it.
-    pub(crate) async fn from_catalog(
+    pub(crate) async fn compile_described(
         &mut self,
         description: &TableDescription,
     ) -> Result<CapturedTable, ConnectorError> {
         let relation = relation_of(description);
-        let table = join(
-            &relation,
-            Some(description),
-            &HashMap::new(),
-            &self.settings,
-        );
+        let table = join(&relation, Some(description), &HashMap::new(), &self.settings);
         self.compile(table).await
     }
 
@@ -161,10 +142,9 @@ fn described<'a>(
 fn relation_of(description: &TableDescription) -> Relation {
     let identity: &[String] = match description.replica_identity {
         ReplicaIdentity::Default => description.primary_key.as_deref().unwrap_or_default(),
-        ReplicaIdentity::Index => description
-            .replica_identity_index_columns
-            .as_deref()
-            .unwrap_or_default(),
+        ReplicaIdentity::Index => {
+            description.replica_identity_index_columns.as_deref().unwrap_or_default()
+        }
         ReplicaIdentity::Full | ReplicaIdentity::Nothing => &[],
     };
     let full = description.replica_identity == ReplicaIdentity::Full;
@@ -199,9 +179,7 @@ fn join(
         .iter()
         .map(|column| {
             let found = described(column, description);
-            let data_type = found
-                .map(|found| &found.type_)
-                .or_else(|| types.get(&column.type_oid));
+            let data_type = found.map(|found| &found.type_).or_else(|| types.get(&column.type_oid));
             Column {
                 name: column.name.clone(),
                 data_type: data_type.map_or_else(|| unknown(column.type_oid), data_type_of),
@@ -237,36 +215,21 @@ fn key_columns(
     description: Option<&TableDescription>,
     settings: &Settings,
 ) -> Vec<usize> {
-    let index_of = |name: &String| {
-        relation
-            .columns
-            .iter()
-            .position(|column| &column.name == name)
-    };
+    let index_of = |name: &String| relation.columns.iter().position(|column| &column.name == name);
     let all = |names: &[String]| names.iter().map(index_of).collect::<Option<Vec<usize>>>();
-    if let Some(chosen) = settings
-        .message_keys
-        .for_table(&relation.namespace, &relation.name)
-    {
+    if let Some(chosen) = settings.message_keys.for_table(&relation.namespace, &relation.name) {
         return all(&chosen).unwrap_or_default();
     }
-    let primary = description
-        .and_then(|table| table.primary_key.as_deref())
-        .and_then(all);
-    let flagged: Vec<usize> = (0..relation.columns.len())
-        .filter(|&index| relation.columns[index].is_identity)
-        .collect();
+    let primary = description.and_then(|table| table.primary_key.as_deref()).and_then(all);
+    let flagged: Vec<usize> =
+        (0..relation.columns.len()).filter(|&index| relation.columns[index].is_identity).collect();
     if relation.replica_identity == ReplicaIdentity::Default && !flagged.is_empty() {
         return match primary {
             Some(primary) if same_members(&primary, &flagged) => primary,
             _ => flagged,
         };
     }
-    let unique = || {
-        description
-            .and_then(|table| table.unique_key.as_deref())
-            .and_then(all)
-    };
+    let unique = || description.and_then(|table| table.unique_key.as_deref()).and_then(all);
     primary.or_else(unique).unwrap_or_default()
 }
 
@@ -275,38 +238,22 @@ fn same_members(left: &[usize], right: &[usize]) -> bool {
 }
 
 fn unknown(oid: Oid) -> DataType {
-    DataType {
-        oid,
-        name: format!("type {}", oid.0),
-        kind: TypeKind::Unknown,
-    }
+    DataType { oid, name: format!("type {}", oid.0), kind: TypeKind::Unknown }
 }
 
 fn data_type_of(described: &TypeDescription) -> DataType {
     use postgres::catalog::TypeKind as Kind;
     let kind = match &described.kind {
         Kind::Base => TypeKind::Base,
-        Kind::Enum { labels } => TypeKind::Enum {
-            labels: labels.clone(),
-        },
-        Kind::Domain {
-            base,
-            type_modifier,
-        } => TypeKind::Domain {
-            base: Box::new(data_type_of(base)),
-            type_modifier: *type_modifier,
-        },
-        Kind::Array { element } => TypeKind::Array {
-            element: Box::new(data_type_of(element)),
-        },
+        Kind::Enum { labels } => TypeKind::Enum { labels: labels.clone() },
+        Kind::Domain { base, type_modifier } => {
+            TypeKind::Domain { base: Box::new(data_type_of(base)), type_modifier: *type_modifier }
+        }
+        Kind::Array { element } => TypeKind::Array { element: Box::new(data_type_of(element)) },
         Kind::Composite => TypeKind::Composite,
         Kind::Range => TypeKind::Range,
         Kind::Multirange => TypeKind::Multirange,
         Kind::Unknown => TypeKind::Unknown,
     };
-    DataType {
-        oid: described.oid,
-        name: described.name.clone(),
-        kind,
-    }
+    DataType { oid: described.oid, name: described.name.clone(), kind }
 }

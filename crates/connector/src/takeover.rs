@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::EncoderSettings;
-use kafka::{Client, NewTopic, Producer, Transaction, compacted};
+use kafka::{Client, Producer, Transaction};
 use pgoutput::Lsn;
 use postgres::catalog::{self, TableSummary};
 use postgres::publication;
@@ -22,13 +22,12 @@ use postgres::{Connection, CreateSlot, ReplicationConnection, SnapshotAction};
 use tracing::{info, warn};
 
 use crate::captured;
-use crate::clock;
+use crate::checkpoint::CheckpointLog;
 use crate::continuation::{Server, Start, Wanted, judge};
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
-use crate::position::{Position, SnapshotProgress, checkpoint_key};
+use crate::position::{Position, SnapshotProgress};
 use crate::settings::{Autocreate, Settings};
-use crate::sink::CheckpointLog;
 use crate::snapshot::SnapshotPlan;
 use crate::tables::Tables;
 use crate::topics::Topics;
@@ -61,108 +60,79 @@ pub(crate) async fn take_over(
     instance: &str,
     claimed: &mut bool,
 ) -> Result<Taken, ConnectorError> {
-    let client = Client::connect(settings.store.clone()).await?;
-    let log = CheckpointLog::open(&client, settings).await?;
-    if *claimed
-        && log
-            .read(&client)
-            .await?
-            .is_some_and(|newest| newest.instance != instance)
-    {
-        return Err(ConnectorError::Superseded {
-            connector: settings.name.to_string(),
-        });
-    }
-    let producer = Producer::init(&client, settings.producer.clone()).await?;
-    let checkpoint = log.read(&client).await?;
-    let mut fenced = Fenced {
-        client,
-        producer,
-        log,
-    };
+    let (mut fenced, checkpoint) = fence(settings, instance, *claimed).await?;
     let mut source = Source::look(settings, checkpoint.as_ref()).await?;
-    let stream_options = settings.stream_options_fingerprint();
+    let origin = source.origin(settings, instance);
     let wanted = Wanted {
         connector: settings.name.as_str(),
         slot: settings.slot.name.as_str(),
         snapshot: settings.snapshot.mode.reads_tables(),
-        stream_options: &stream_options,
+        stream_options: &origin.stream_options,
     };
     let start = judge(wanted, checkpoint, source.slot.as_ref(), &source.server)?;
-    let claim = |position: Position| Position {
-        instance: instance.to_owned(),
-        ..position
-    };
-    if let Start::Continue(position) = &start {
-        fenced.write_checkpoint(&claim(position.clone())).await?;
-        *claimed = true;
-    }
-    if let Some(slot) = &source.slot {
-        free(&source.control, settings, slot).await?;
-    }
-    publish(&source.control, settings, &source.captured).await?;
-
-    let origin = Position {
-        system_id: source.server.system_id.clone(),
-        timeline: source.server.timeline,
-        slot: settings.slot.name.to_string(),
-        instance: instance.to_owned(),
-        end_lsn: Lsn::ZERO,
-        last_commit_lsn: None,
-        half_sent: None,
-        snapshot: SnapshotProgress::Pending,
-        stream_options: stream_options.clone(),
-    };
-    let (position, snapshot) = match start {
-        Start::Continue(position) => (
-            claim(Position {
-                stream_options,
-                ..position
-            }),
-            None,
-        ),
+    let (claim, afresh) = match start {
+        Start::Afresh { drop_slot } => (origin, Some(drop_slot)),
         Start::Adopt { from } => {
-            let position = Position {
-                end_lsn: from,
-                snapshot: SnapshotProgress::Completed,
-                ..origin
-            };
-            fenced.write_checkpoint(&position).await?;
-            (position, None)
+            let snapshot = SnapshotProgress::Completed;
+            (Position { end_lsn: from, snapshot, ..origin }, None)
         }
-        Start::Afresh { drop_slot } => {
-            begin(settings, &mut fenced, &mut source, origin, drop_slot).await?
+        Start::Continue(position) => {
+            let Position { instance, stream_options, .. } = origin;
+            (Position { instance, stream_options, ..position }, None)
         }
     };
+    // Whoever is taken over from finds our name in the checkpoint before its walsender ends.
+    fenced.write_checkpoint(&claim).await?;
     *claimed = true;
-    let acknowledged = match &source.slot {
-        Some(slot) if snapshot.is_none() => slot.confirmed_flush_lsn.unwrap_or(position.end_lsn),
-        _ => position.end_lsn,
+    source.free(settings).await?;
+    publish(&source.control, settings, &source.captured).await?;
+    let (position, snapshot) = match afresh {
+        None => (claim, None),
+        Some(drop_slot) => begin(settings, &mut fenced, &mut source, claim, drop_slot).await?,
     };
-    let Source {
-        server,
-        control,
-        replication,
-        ..
-    } = source;
-    let encoder = Arc::new(EncoderSettings {
-        database: server.database,
-        ..settings.encoder.clone()
-    });
-    let topics = Topics::new(fenced.client, settings.topic_creation.clone());
-    let tables = Tables::new(settings, Arc::clone(&encoder), control, topics);
-    let gatherer = Gatherer::new(settings, &encoder, tables, position);
-    Ok(Taken {
-        producer: fenced.producer,
-        log: fenced.log,
-        gatherer,
-        replication,
-        acknowledged,
-        snapshot,
-    })
+    Ok(assemble(settings, fenced, source, position, snapshot))
 }
 
-/// Makes the slot, and plans the snapshot if one is wanted.
+/// Steps 1 and 2: whoever wrote before us is fenced, and then the checkpoint is read.
+async fn fence(
+    settings: &Settings,
+    instance: &str,
+    claimed: bool,
+) -> Result<(Fenced, Option<Position>), ConnectorError> {
+    let client = Client::connect(settings.store.clone()).await?;
+    let log = CheckpointLog::open(&client, settings).await?;
+    if claimed && log.read(&client).await?.is_some_and(|newest| newest.instance != instance) {
+        return Err(ConnectorError::Superseded { connector: settings.name.to_string() });
+    }
+    let producer = Producer::init(&client, settings.producer.clone()).await?;
+    let checkpoint = log.read(&client).await?;
+    Ok((Fenced { client, producer, log }, checkpoint))
+}
+
+/// Puts the parts together for the pipeline.
+fn assemble(
+    settings: &Arc<Settings>,
+    fenced: Fenced,
+    source: Source,
+    position: Position,
+    snapshot: Option<SnapshotPlan>,
+) -> Taken {
+    let Fenced { client, producer, log } = fenced;
+    let Source { server, control, replication, slot, .. } = source;
+    let acknowledged = match slot.and_then(|slot| slot.confirmed_flush_lsn) {
+        Some(confirmed_flush) if snapshot.is_none() => confirmed_flush.min(position.end_lsn),
+        _ => position.end_lsn,
+    };
+    let encoder = EncoderSettings { database: server.database, ..settings.encoder.clone() };
+    let encoder = Arc::new(encoder);
+    let topics = Topics::new(client, settings.topic_creation.clone());
+    let tables = Tables::new(settings, Arc::clone(&encoder), control, topics);
+    let gatherer = Gatherer::new(settings, &encoder, tables, position);
+    Taken { producer, log, gatherer, replication, acknowledged, snapshot }
+}
+
+/// Makes the slot, and plans the snapshot if one is wanted. A checkpoint that says so was written first: a slot that is
+/// found without one is not ours to drop.
 async fn begin(
     settings: &Settings,
     fenced: &mut Fenced,
@@ -170,8 +140,6 @@ async fn begin(
     origin: Position,
     drop_slot: bool,
 ) -> Result<(Position, Option<SnapshotPlan>), ConnectorError> {
-    // Written first: a slot that is found without a checkpoint is not ours to drop.
-    fenced.write_checkpoint(&origin).await?;
     let slot = &settings.slot.name;
     if drop_slot {
         source.replication.drop_slot(slot, true).await?;
@@ -179,11 +147,7 @@ async fn begin(
     }
     let reads_tables = settings.snapshot.mode.reads_tables();
     let options = CreateSlot {
-        snapshot: if reads_tables {
-            SnapshotAction::Export
-        } else {
-            SnapshotAction::NoExport
-        },
+        snapshot: if reads_tables { SnapshotAction::Export } else { SnapshotAction::NoExport },
         temporary: false,
         failover: settings.slot.failover,
     };
@@ -191,24 +155,13 @@ async fn begin(
     let end_lsn = created.consistent_point;
     info!(connector.name = %settings.name, slot.name = %slot, "created slot `{slot}` at {end_lsn}");
     if let Some(exported) = created.snapshot_name {
-        let plan = SnapshotPlan {
-            tables: source.captured.clone(),
-            exported,
-        };
+        let plan = SnapshotPlan { tables: source.captured.clone(), exported };
         return Ok((
-            Position {
-                end_lsn,
-                snapshot: SnapshotProgress::Running,
-                ..origin
-            },
+            Position { end_lsn, snapshot: SnapshotProgress::Running, ..origin },
             Some(plan),
         ));
     }
-    let position = Position {
-        end_lsn,
-        snapshot: SnapshotProgress::Completed,
-        ..origin
-    };
+    let position = Position { end_lsn, snapshot: SnapshotProgress::Completed, ..origin };
     fenced.write_checkpoint(&position).await?;
     Ok((position, None))
 }
@@ -222,53 +175,10 @@ struct Fenced {
 
 impl Fenced {
     async fn write_checkpoint(&mut self, position: &Position) -> Result<(), ConnectorError> {
-        let CheckpointLog { topic, key } = &self.log;
         let mut transaction = Transaction::new(self.producer.settings().batch_bytes_max);
-        let partition = topic.partition(topic.partition_for(Some(key)));
-        let value = position.to_json();
-        transaction.append(&partition, clock::unix_ms(), Some(key), Some(&value), &[]);
+        self.log.append(&mut transaction, position);
         self.producer.commit(transaction).await?;
         Ok(())
-    }
-}
-
-impl CheckpointLog {
-    /// Finds the offsets topic, and makes it if the cluster does not have it.
-    async fn open(client: &Client, settings: &Settings) -> Result<Self, ConnectorError> {
-        let name = &settings.offsets_topic;
-        let topic = if let Some(found) = client.topic(name).await? {
-            found.topic
-        } else {
-            client
-                .create_topic(&offsets_topic(name, settings))
-                .await?
-                .topic
-        };
-        let key = checkpoint_key(settings.name.as_str(), &settings.encoder.topic_prefix);
-        Ok(Self { topic, key })
-    }
-
-    async fn read(&self, client: &Client) -> Result<Option<Position>, ConnectorError> {
-        let partition = self.topic.partition_for(Some(&self.key));
-        let value = compacted::read_last(client, &self.topic, partition, &self.key).await?;
-        value.map(|value| Position::from_json(&value)).transpose()
-    }
-}
-
-/// The offsets topic keeps one record per connector; small segments keep what compaction has not reached yet small.
-fn offsets_topic(name: &str, settings: &Settings) -> NewTopic {
-    let configs = [
-        ("cleanup.policy", "compact"),
-        ("segment.bytes", "16777216"),
-        ("min.cleanable.dirty.ratio", "0.05"),
-    ];
-    NewTopic {
-        name: name.to_owned(),
-        partitions: settings.offsets_topic_partitions,
-        replication_factor: settings.topic_creation.default_replication_factor(),
-        configs: configs
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
     }
 }
 
@@ -306,31 +216,35 @@ impl Source {
             warn!(connector.name = %settings.name, "no table matches the include and exclude lists: nothing will be captured");
         }
         let slot = slot::read(&control, &settings.slot.name).await?;
-        Ok(Self {
-            control,
-            replication,
-            server,
-            captured,
-            slot,
-        })
+        Ok(Self { control, replication, server, captured, slot })
     }
-}
 
-/// Ends a walsender of our own that still holds the slot.
-async fn free(
-    control: &Connection,
-    settings: &Settings,
-    slot: &SlotState,
-) -> Result<(), ConnectorError> {
-    let Some(pid) = slot.active_pid else {
-        return Ok(());
-    };
-    let application = settings.source.application_name();
-    if slot::end_stale_walsender(control, slot, application).await? {
-        info!(connector.name = %settings.name, slot.name = %slot.name, pid, "ended process {pid}, a walsender an earlier run left behind");
+    /// The position of a connector that has sent nothing yet.
+    fn origin(&self, settings: &Settings, instance: &str) -> Position {
+        Position {
+            system_id: self.server.system_id.clone(),
+            timeline: self.server.timeline,
+            slot: settings.slot.name.to_string(),
+            instance: instance.to_owned(),
+            end_lsn: Lsn::ZERO,
+            last_commit_lsn: None,
+            half_sent: None,
+            snapshot: SnapshotProgress::Pending,
+            stream_options: settings.stream_options_fingerprint(),
+        }
     }
-    slot::wait_until_inactive(control, &slot.name, WALSENDER_END_MAX).await?;
-    Ok(())
+
+    /// Step 4: ends a walsender of our own that still holds the slot.
+    async fn free(&self, settings: &Settings) -> Result<(), ConnectorError> {
+        let Some(slot) = &self.slot else { return Ok(()) };
+        let Some(pid) = slot.active_pid else { return Ok(()) };
+        let application = settings.source.application_name();
+        if slot::end_stale_walsender(&self.control, slot, application).await? {
+            info!(connector.name = %settings.name, slot.name = %slot.name, pid, "ended process {pid}, a walsender an earlier run left behind");
+        }
+        slot::wait_until_inactive(&self.control, &slot.name, WALSENDER_END_MAX).await?;
+        Ok(())
+    }
 }
 
 /// Makes the publication, or brings it to exactly the captured tables.
@@ -343,10 +257,7 @@ async fn publish(
     let tables = captured::published(settings, captured);
     let operations = captured::operations(settings);
     let via_root = settings.publication.via_partition_root;
-    let statements = match (
-        settings.publication.mode,
-        publication::read(control, name).await?,
-    ) {
+    let statements = match (settings.publication.mode, publication::read(control, name).await?) {
         (Autocreate::Disabled, None) => {
             return Err(postgres::PostgresError::PublicationMissing {
                 publication: name.clone(),
@@ -361,9 +272,7 @@ async fn publish(
         (Autocreate::Disabled | Autocreate::NoTables | Autocreate::AllTables, Some(_)) => {
             Vec::new()
         }
-        (_, None) => vec![publication::create_statement(
-            name, &tables, operations, via_root,
-        )],
+        (_, None) => vec![publication::create_statement(name, &tables, operations, via_root)],
     };
     for statement in &statements {
         info!(connector.name = %settings.name, publication.name = %name, "runs: {statement}");

@@ -20,11 +20,7 @@ pub(crate) struct Topics {
 impl Topics {
     /// Starts with none looked up.
     pub(crate) fn new(client: Client, creation: TopicCreation) -> Self {
-        Self {
-            client,
-            creation,
-            by_name: HashMap::new(),
-        }
+        Self { client, creation, by_name: HashMap::new() }
     }
 
     /// The handle of a topic, made first if the cluster does not have it.
@@ -35,15 +31,8 @@ impl Topics {
         let topic = if let Some(found) = self.client.topic(name).await? {
             found.topic
         } else {
-            let made = self
-                .client
-                .create_topic(&self.creation.for_topic(name))
-                .await?;
-            info!(
-                topic = name,
-                partitions = made.partition_count(),
-                "created topic `{name}`"
-            );
+            let made = self.client.create_topic(&self.creation.for_topic(name)).await?;
+            info!(topic = name, partitions = made.partition_count(), "created topic `{name}`");
             made.topic
         };
         self.by_name.insert(name.to_owned(), topic.clone());

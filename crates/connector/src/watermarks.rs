@@ -7,7 +7,7 @@ use pgoutput::Lsn;
 
 /// Positions in the write-ahead log. Each only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watermarks {
+pub(crate) struct Watermarks {
     received: Lsn,
     committed: Lsn,
     acknowledged: Lsn,
@@ -15,25 +15,21 @@ pub struct Watermarks {
 
 impl Watermarks {
     /// Begins at a checkpoint. `acknowledged` is what the slot knows: the same, or earlier.
-    pub fn starting_at(committed: Lsn, acknowledged: Lsn) -> Self {
+    pub(crate) fn starting_at(committed: Lsn, acknowledged: Lsn) -> Self {
         assert!(
             acknowledged <= committed,
             "the slot is at {acknowledged}, past the checkpoint {committed}"
         );
-        Self {
-            received: committed,
-            committed,
-            acknowledged,
-        }
+        Self { received: committed, committed, acknowledged }
     }
 
     /// Everything before `end` has been read from the stream.
-    pub fn receive(&mut self, end: Lsn) {
+    pub(crate) fn receive(&mut self, end: Lsn) {
         self.received = self.received.max(end);
     }
 
     /// Kafka now holds everything before `end` in a committed transaction.
-    pub fn commit(&mut self, end: Lsn) {
+    pub(crate) fn commit(&mut self, end: Lsn) {
         assert!(
             self.committed <= end && end <= self.received,
             "commit {end} outside {}..={}",
@@ -44,7 +40,7 @@ impl Watermarks {
     }
 
     /// PostgreSQL is told that it may forget everything before the returned position.
-    pub fn acknowledge(&mut self) -> Lsn {
+    pub(crate) fn acknowledge(&mut self) -> Lsn {
         assert!(
             self.acknowledged <= self.committed,
             "acknowledged {} past committed {}",
@@ -53,16 +49,6 @@ impl Watermarks {
         );
         self.acknowledged = self.committed;
         self.acknowledged
-    }
-
-    /// Position up to which the stream was read.
-    pub fn received(&self) -> Lsn {
-        self.received
-    }
-
-    /// Position up to which Kafka holds everything.
-    pub fn committed(&self) -> Lsn {
-        self.committed
     }
 }
 
@@ -78,17 +64,17 @@ mod tests {
             let mut marks = Watermarks::starting_at(Lsn::new(10), Lsn::new(5));
             for (step, distance) in steps {
                 match step {
-                    0 => marks.receive(Lsn::new(marks.received().as_u64() + distance)),
+                    0 => marks.receive(Lsn::new(marks.received.as_u64() + distance)),
                     1 => {
-                        let room = marks.received().as_u64() - marks.committed().as_u64();
-                        marks.commit(Lsn::new(marks.committed().as_u64() + distance.min(room)));
+                        let room = marks.received.as_u64() - marks.committed.as_u64();
+                        marks.commit(Lsn::new(marks.committed.as_u64() + distance.min(room)));
                     }
                     _ => {
                         let acknowledged = marks.acknowledge();
-                        prop_assert!(acknowledged <= marks.committed());
+                        prop_assert!(acknowledged <= marks.committed);
                     }
                 }
-                prop_assert!(marks.committed() <= marks.received());
+                prop_assert!(marks.committed <= marks.received);
             }
         }
     }

@@ -53,11 +53,7 @@ pub(crate) async fn take(
     let started = Instant::now();
     let mut progress = SnapshotStatus {
         tables_total: plan.tables.len(),
-        rows_estimated: plan
-            .tables
-            .iter()
-            .filter_map(|table| table.estimated_rows)
-            .sum(),
+        rows_estimated: plan.tables.iter().filter_map(|table| table.estimated_rows).sum(),
         ..SnapshotStatus::default()
     };
     let (tables, chunks) = prepare(&plan.tables, settings, gatherer).await?;
@@ -71,7 +67,7 @@ pub(crate) async fn take(
         let filled = gatherer.filled();
         let due = boundary.due(filled, Instant::now());
         if due == Due::Now && !sink.is_busy() {
-            sink.hand_over(gatherer.take(clock::unix_ms())).await?;
+            sink.hand_over(gatherer.take()).await?;
             boundary.handed_over(filled.records, Instant::now());
         }
         tokio::select! {
@@ -94,7 +90,7 @@ pub(crate) async fn take(
     if sink.is_busy() {
         sink.committed().await?;
     }
-    sink.hand_over(gatherer.take(clock::unix_ms())).await?;
+    sink.hand_over(gatherer.take()).await?;
     let committed = sink.committed().await?;
     status.committed(committed.end_lsn, committed.records);
     info!(connector.name = %settings.name, rows = rows.rows_read(), "snapshot of {} rows from {} tables at {} took {:.1?}", rows.rows_read(), progress.tables_total, gatherer.position().end_lsn, started.elapsed());
@@ -140,7 +136,7 @@ async fn prepare(
                 },
             }));
         }
-        tables.push((gatherer.tables().from_catalog(&description).await?, count));
+        tables.push((gatherer.tables().compile_described(&description).await?, count));
     }
     Ok((tables, chunks))
 }

@@ -56,18 +56,10 @@ pub(super) struct Blocks {
 pub(super) fn start(exported: String, chunks: Vec<Chunk>, settings: &Settings) -> Blocks {
     let (sender, receiver) = mpsc::channel(BLOCKS_WAITING_MAX);
     let count = settings.snapshot.max_threads.min(chunks.len()).max(1);
-    let work = Arc::new(Work {
-        exported,
-        chunks,
-        next: AtomicUsize::new(0),
-    });
+    let work = Arc::new(Work { exported, chunks, next: AtomicUsize::new(0) });
     let mut readers = JoinSet::new();
     for _ in 0..count {
-        readers.spawn(read_chunks(
-            settings.source.clone(),
-            Arc::clone(&work),
-            sender.clone(),
-        ));
+        readers.spawn(read_chunks(settings.source.clone(), Arc::clone(&work), sender.clone()));
     }
     Blocks { receiver, readers }
 }
@@ -126,8 +118,6 @@ fn outcome(
 ) -> Result<(), ConnectorError> {
     match ended {
         Ok(result) => Ok(result?),
-        Err(_) => Err(ConnectorError::StageEnded {
-            stage: "snapshot reader",
-        }),
+        Err(_) => Err(ConnectorError::StageEnded { stage: "snapshot reader" }),
     }
 }

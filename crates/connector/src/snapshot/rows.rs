@@ -23,7 +23,7 @@ pub(super) struct Rows {
     /// Each row says that it was read when the snapshot began, which is what its values are as of.
     read_at_unix_us: i64,
     unescaped: Vec<u8>,
-    rows_read: u64,
+    read: u64,
     tables_done: usize,
 }
 
@@ -40,26 +40,21 @@ impl Rows {
     pub(super) fn new(tables: Vec<(CapturedTable, usize)>, read_at_unix_us: i64) -> Self {
         let tables = tables
             .into_iter()
-            .map(|(table, chunks_left)| Progress {
-                table,
-                chunks_left,
-                held: None,
-                emitted: false,
-            })
+            .map(|(table, chunks_left)| Progress { table, chunks_left, held: None, emitted: false })
             .collect();
         Self {
             tables,
             final_row: None,
             read_at_unix_us,
             unescaped: Vec::new(),
-            rows_read: 0,
+            read: 0,
             tables_done: 0,
         }
     }
 
     /// Rows read so far.
     pub(super) fn rows_read(&self) -> u64 {
-        self.rows_read
+        self.read
     }
 
     /// Tables read completely.
@@ -79,7 +74,7 @@ impl Rows {
                 while start < lines.len() {
                     let end = memchr::memchr(b'\n', &lines[start..])
                         .map_or(lines.len(), |length| start + length);
-                    self.rows_read += 1;
+                    self.read += 1;
                     let line = lines.slice(start..end);
                     if let Some(row) = self.tables[table].held.replace(line) {
                         self.emit(table, &row, None, gatherer)?;
