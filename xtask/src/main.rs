@@ -108,9 +108,7 @@ enum Bench {
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(run(command_line.task)),
         Err(error) => Err(error.into()),
@@ -130,9 +128,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Oracle(arguments) => oracle(arguments).await,
         Task::Pgbench(arguments) => pgbench(arguments).await,
         Task::Golden(arguments) => golden(arguments).await,
-        Task::Bench {
-            bench: Bench::Drain { changes, runs },
-        } => drain(changes, runs).await,
+        Task::Bench { bench: Bench::Drain { changes, runs } } => drain(changes, runs).await,
     }
 }
 
@@ -141,15 +137,8 @@ fn test(arguments: &[String]) -> Result<()> {
     connector::build(false)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
-    let status = command
-        .args(["test", "--workspace"])
-        .args(arguments)
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("cargo test: {status}")))
-    }
+    let status = command.args(["test", "--workspace"]).args(arguments).status()?;
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("cargo test: {status}"))) }
 }
 
 async fn oracle(arguments: OracleArgs) -> Result<()> {
@@ -171,10 +160,7 @@ async fn oracle(arguments: OracleArgs) -> Result<()> {
         unclean += u64::from(!report.is_clean());
     }
     stack.stop().await?;
-    broken_if(
-        unclean > 0,
-        &format!("{unclean} of {} runs broke the promise", arguments.runs),
-    )
+    broken_if(unclean > 0, &format!("{unclean} of {} runs broke the promise", arguments.runs))
 }
 
 async fn pgbench(arguments: PgbenchArgs) -> Result<()> {
@@ -203,11 +189,7 @@ async fn golden(arguments: GoldenArgs) -> Result<()> {
     let stack = Stack::start(&[]).await?;
     let reports = golden::replay(&stack, &selection).await?;
     for report in &reports {
-        let mark = if report.differences.is_empty() {
-            "pass"
-        } else {
-            "FAIL"
-        };
+        let mark = if report.differences.is_empty() { "pass" } else { "FAIL" };
         print(&format!("{mark} {} {}\n", report.name, report.title));
     }
     stack.stop().await?;
@@ -225,9 +207,5 @@ async fn drain(changes: u64, runs: u32) -> Result<()> {
 }
 
 fn broken_if(broken: bool, text: &str) -> Result<()> {
-    if broken {
-        Err(Failure::new(text))
-    } else {
-        Ok(())
-    }
+    if broken { Err(Failure::new(text)) } else { Ok(()) }
 }

@@ -52,13 +52,7 @@ impl Connector {
         let Value::Object(settings) = settings else {
             return Err(Failure::new("the settings are an object"));
         };
-        Ok(Self {
-            database,
-            name,
-            settings,
-            folder: TempDir::new()?,
-            binary: binary()?,
-        })
+        Ok(Self { database, name, settings, folder: TempDir::new()?, binary: binary()? })
     }
 
     /// Another name, as two connectors of one database need it.
@@ -71,8 +65,7 @@ impl Connector {
     /// Sets one key.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
-        self.settings
-            .insert(key.to_owned(), Value::String(value.to_owned()));
+        self.settings.insert(key.to_owned(), Value::String(value.to_owned()));
         self
     }
 
@@ -97,10 +90,7 @@ impl Connector {
 
     /// Name of its slot.
     pub fn slot(&self) -> &str {
-        self.settings
-            .get("slot.name")
-            .and_then(Value::as_str)
-            .unwrap_or("debezium")
+        self.settings.get("slot.name").and_then(Value::as_str).unwrap_or("debezium")
     }
 
     /// The database it captures.
@@ -120,13 +110,7 @@ impl Connector {
     pub fn start(&self) -> Result<ConnectorProcess> {
         let file = self.write_file()?;
         let store = format!("kafka://{}", self.database.bootstrap());
-        let arguments = [
-            "run",
-            "--config",
-            &file.to_string_lossy(),
-            "--store",
-            &store,
-        ];
+        let arguments = ["run", "--config", &file.to_string_lossy(), "--store", &store];
         ConnectorProcess::start(&self.binary, &arguments, self.folder.path())
     }
 
@@ -148,24 +132,18 @@ impl Connector {
             process.expect_running()?;
             let state = session.text(&query).await?.unwrap_or_default();
             let streams = state == "streaming" || state == "catchup";
-            Ok(Seen::when(streams, || {
-                format!("walsender state `{state}`\n{}", process.log_end())
-            }))
+            Ok(Seen::when(streams, || format!("walsender state `{state}`\n{}", process.log_end())))
         })
         .await
     }
 
     /// Waits until no walsender holds the slot.
     pub async fn wait_until_slot_free(&self, session: &Session) -> Result<()> {
-        let query = format!(
-            "select active from pg_replication_slots where slot_name = '{}'",
-            self.slot()
-        );
+        let query =
+            format!("select active from pg_replication_slots where slot_name = '{}'", self.slot());
         eventually("the slot is free", DEADLINE, async || {
             let active = session.text(&query).await?;
-            Ok(Seen::when(active.as_deref() != Some("t"), || {
-                "slot active".to_owned()
-            }))
+            Ok(Seen::when(active.as_deref() != Some("t"), || "slot active".to_owned()))
         })
         .await
     }
@@ -195,15 +173,9 @@ impl ConnectorProcess {
             .stderr(open(&log)?)
             .kill_on_drop(true);
         let started = Instant::now();
-        let child = command
-            .spawn()
-            .map_err(|error| Failure::from(error).during(binary.display()))?;
-        Ok(Self {
-            child,
-            log,
-            output,
-            started,
-        })
+        let child =
+            command.spawn().map_err(|error| Failure::from(error).during(binary.display()))?;
+        Ok(Self { child, log, output, started })
     }
 
     /// When it was started.
@@ -270,11 +242,7 @@ impl ConnectorProcess {
             )));
         };
         let mut kill = Command::new("kill");
-        let status = kill
-            .arg(format!("-{name}"))
-            .arg(id.to_string())
-            .status()
-            .await?;
+        let status = kill.arg(format!("-{name}")).arg(id.to_string()).status().await?;
         if status.success() {
             Ok(())
         } else {
@@ -317,10 +285,7 @@ pub struct Finished {
 /// Runs `tributary` with `arguments` to its end.
 pub async fn tributary(arguments: &[&str], within: Duration) -> Result<Finished> {
     let mut command = command(&binary()?);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let finished = tokio::time::timeout(within, command.output()).await;
     let Ok(output) = finished else {
         return Err(Failure::new(format!(
@@ -380,9 +345,7 @@ pub fn build(release: bool) -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
-    command
-        .current_dir(&workspace)
-        .args(["build", "--quiet", "--package", "cli"]);
+    command.current_dir(&workspace).args(["build", "--quiet", "--package", "cli"]);
     if release {
         command.arg("--release");
     }

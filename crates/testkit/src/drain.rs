@@ -55,12 +55,7 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            formatter,
-            "{} changes, {} MB of WAL",
-            self.changes,
-            self.wal_bytes / 1_000_000
-        )?;
+        writeln!(formatter, "{} changes, {} MB of WAL", self.changes, self.wal_bytes / 1_000_000)?;
         writeln!(
             formatter,
             "run  pg_recvlogical     wall  changes/s  ratio    CPU-s  peak RSS    records"
@@ -90,9 +85,7 @@ pub async fn run(stack: &Stack, changes: u64, runs: u32, narrate: &dyn Fn(&str))
     create_table(&session).await?;
     let mut connectors = Vec::new();
     for number in 1..=runs {
-        narrate(&format!(
-            "making slot {number} by a first run of the connector"
-        ));
+        narrate(&format!("making slot {number} by a first run of the connector"));
         let connector = connector(&database, number)?;
         let mut process = connector.start_streaming().await?;
         process.terminate().await?;
@@ -105,16 +98,11 @@ pub async fn run(stack: &Stack, changes: u64, runs: u32, narrate: &dyn Fn(&str))
     let marker = format!("insert into {MARKER_TABLE}(note) values ('end'); checkpoint");
     session.run(&marker).await?;
     let end = wal_position(&session).await?;
-    let wal_bytes = session
-        .text(&format!(
-            "select pg_wal_lsn_diff('{end}', '{begin}')::bigint"
-        ))
-        .await?;
+    let wal_bytes =
+        session.text(&format!("select pg_wal_lsn_diff('{end}', '{begin}')::bigint")).await?;
     let mut report = Report {
         changes,
-        wal_bytes: wal_bytes
-            .and_then(|bytes| bytes.parse().ok())
-            .unwrap_or_default(),
+        wal_bytes: wal_bytes.and_then(|bytes| bytes.parse().ok()).unwrap_or_default(),
         runs: Vec::new(),
     };
     for connector in &connectors {
@@ -171,9 +159,7 @@ async fn create_table(session: &Session) -> Result<()> {
 
 async fn write(session: &Session, transactions: u64) -> Result<()> {
     session.run("set synchronous_commit = off").await?;
-    session
-        .run(&format!("call write_orders({transactions})"))
-        .await
+    session.run(&format!("call write_orders({transactions})")).await
 }
 
 async fn wal_position(session: &Session) -> Result<String> {
@@ -186,10 +172,7 @@ async fn pg_recvlogical(session: &Session, connector: &Connector, end: &str) -> 
     let database = connector.database();
     let copy = format!("{}_copy", connector.slot());
     session
-        .text(&format!(
-            "select pg_copy_logical_replication_slot('{}', '{copy}')",
-            connector.slot()
-        ))
+        .text(&format!("select pg_copy_logical_replication_slot('{}', '{copy}')", connector.slot()))
         .await?;
     let publication = format!("publication_names={}", database.name());
     let port = database.port().to_string();
@@ -217,19 +200,14 @@ async fn pg_recvlogical(session: &Session, connector: &Connector, end: &str) -> 
     if !output.status.success() {
         return Err(Failure::new(String::from_utf8_lossy(&output.stderr)).during("pg_recvlogical"));
     }
-    session
-        .text(&format!("select pg_drop_replication_slot('{copy}')"))
-        .await?;
+    session.text(&format!("select pg_drop_replication_slot('{copy}')")).await?;
     Ok(elapsed)
 }
 
 async fn measure(connector: &Connector, changes: u64, received: Duration) -> Result<Run> {
     let database = connector.database();
     let prefix = connector.name().to_owned();
-    let mut marker = Tail::open(
-        database.bootstrap(),
-        &format!("{prefix}.public.{MARKER_TABLE}"),
-    )?;
+    let mut marker = Tail::open(database.bootstrap(), &format!("{prefix}.public.{MARKER_TABLE}"))?;
     let mut process = connector.start()?;
     let (elapsed, usage) = until_marker(&mut process, &mut marker).await?;
     process.terminate().await?;
@@ -271,9 +249,7 @@ async fn until_marker(
         match marker.next(slice).await? {
             Some(event) if event.payload()["after"]["note"] == "end" => {
                 let elapsed = event.read_at.duration_since(process.started());
-                let id = process
-                    .id()
-                    .ok_or_else(|| Failure::new("the connector has ended"))?;
+                let id = process.id().ok_or_else(|| Failure::new("the connector has ended"))?;
                 return Ok((elapsed, usage(id)?));
             }
             _ if Instant::now() > deadline => {

@@ -47,9 +47,7 @@ pub struct Report {
 impl Report {
     /// The topics are the tables, and balances add up.
     pub fn is_clean(&self) -> bool {
-        self.tables
-            .iter()
-            .all(|(_, rows, wrong)| *rows > 0 && *wrong == 0)
+        self.tables.iter().all(|(_, rows, wrong)| *rows > 0 && *wrong == 0)
             && self.history_rows == self.history_events
             && self.history_missing + self.history_surplus == 0
             && self.sums.iter().all(|sum| *sum == self.sums[0])
@@ -89,9 +87,7 @@ pub async fn run(stack: &Stack, plan: Plan, narrate: &dyn Fn(&str)) -> Result<Re
     let running = pgbench(&database, &["-c", "8", "-j", "2", "-T", &seconds])?.spawn()?;
     let session = database.session().await?;
     eventually("pgbench writes", DEADLINE, async || {
-        let rows = session
-            .text("select 1 from pgbench_history limit 1")
-            .await?;
+        let rows = session.text("select 1 from pgbench_history limit 1").await?;
         Ok(Seen::when(rows.is_some(), || "no history yet".to_owned()))
     })
     .await?;
@@ -104,9 +100,7 @@ pub async fn run(stack: &Stack, plan: Plan, narrate: &dyn Fn(&str)) -> Result<Re
     if !output.status.success() {
         return Err(Failure::new(String::from_utf8_lossy(&output.stderr)));
     }
-    for line in String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter(|line| line.contains("tps"))
+    for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.contains("tps"))
     {
         narrate(line);
     }
@@ -121,14 +115,7 @@ pub async fn run(stack: &Stack, plan: Plan, narrate: &dyn Fn(&str)) -> Result<Re
 fn pgbench(database: &Database, arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(embedded::tools::find("pgbench")?);
     command
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "postgres",
-            "-p",
-            &database.port().to_string(),
-        ])
+        .args(["-h", "127.0.0.1", "-U", "postgres", "-p", &database.port().to_string()])
         .args(arguments)
         .arg(database.name())
         .stdin(Stdio::null())
@@ -158,21 +145,14 @@ async fn compare(database: &Database, session: &Session) -> Result<Report> {
     for (index, (table, key, balance)) in KEYED.into_iter().enumerate() {
         let folded = fold(database, table, key, balance).await?;
         let rows = session
-            .query(
-                &format!("select {key}::bigint, {balance}::bigint from {table}"),
-                &[],
-            )
+            .query(&format!("select {key}::bigint, {balance}::bigint from {table}"), &[])
             .await?;
         let rows: HashMap<i64, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let differing = rows
-            .iter()
-            .filter(|(key, balance)| folded.get(key) != Some(balance))
-            .count();
+        let differing =
+            rows.iter().filter(|(key, balance)| folded.get(key) != Some(balance)).count();
         let surplus = folded.keys().filter(|key| !rows.contains_key(key)).count();
         report.sums[index] = folded.values().sum();
-        report
-            .tables
-            .push((table.to_owned(), rows.len(), differing + surplus));
+        report.tables.push((table.to_owned(), rows.len(), differing + surplus));
     }
     let mut rest: HashMap<HistoryRow, i64> = HashMap::new();
     each_event(database, "pgbench_history", |after: Option<HistoryRow>| {
@@ -225,18 +205,11 @@ async fn fold(
     balance: &str,
 ) -> Result<HashMap<i64, i64>> {
     let mut folded = HashMap::new();
-    each_event(
-        database,
-        table,
-        |after: Option<HashMap<String, serde_json::Value>>| {
-            // pgbench deletes no row of these tables, so an event without a row would be an invention: it counts as key -1.
-            let number = |name: &str| after.as_ref().and_then(|row| row.get(name)?.as_i64());
-            folded.insert(
-                number(key).unwrap_or(-1),
-                number(balance).unwrap_or_default(),
-            );
-        },
-    )
+    each_event(database, table, |after: Option<HashMap<String, serde_json::Value>>| {
+        // pgbench deletes no row of these tables, so an event without a row would be an invention: it counts as key -1.
+        let number = |name: &str| after.as_ref().and_then(|row| row.get(name)?.as_i64());
+        folded.insert(number(key).unwrap_or(-1), number(balance).unwrap_or_default());
+    })
     .await?;
     Ok(folded)
 }

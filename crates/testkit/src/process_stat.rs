@@ -25,15 +25,11 @@ pub fn usage(process_id: u32) -> Result<Usage> {
     let (_, fields) = stat.rsplit_once(')').ok_or_else(bad)?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|field| field.parse::<u32>().ok())
-            .ok_or_else(bad)
+        fields.get(index).and_then(|field| field.parse::<u32>().ok()).ok_or_else(bad)
     };
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak_kib: u64 = peak
-        .and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok())
-        .ok_or_else(bad)?;
+    let peak_kib: u64 =
+        peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok()).ok_or_else(bad)?;
     Ok(Usage {
         processor: Duration::from_secs(1) * (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND,
         peak_rss_bytes: peak_kib * 1024,

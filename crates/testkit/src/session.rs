@@ -22,10 +22,7 @@ impl Session {
             // A broken connection is seen by the next call on the client.
             let _ = connection.await;
         });
-        Ok(Self {
-            client,
-            _driver: driver,
-        })
+        Ok(Self { client, _driver: driver })
     }
 
     /// Runs one or several statements, without results.

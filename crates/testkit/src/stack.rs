@@ -74,10 +74,7 @@ impl Stack {
             &Silent,
         );
         let kafka = Kafka::start(
-            KafkaOptions {
-                data_dir: Some(folder.0.join("kafka")),
-                ..KafkaOptions::default()
-            },
+            KafkaOptions { data_dir: Some(folder.0.join("kafka")), ..KafkaOptions::default() },
             &Silent,
         );
         let (postgres, kafka) = tokio::join!(postgres, kafka);
@@ -102,9 +99,7 @@ impl Stack {
         let name = format!("{label}_{number}");
         let session = Session::connect(&self.postgres.url()).await?;
         session
-            .run(&format!(
-                "create database \"{name}\" encoding 'UTF8' template template0"
-            ))
+            .run(&format!("create database \"{name}\" encoding 'UTF8' template template0"))
             .await?;
         let database = self.existing_database(&name);
         let session = database.session().await?;
@@ -136,10 +131,8 @@ impl Stack {
 
 /// Starts the servers, hands them over and keeps their runtime alive until the process ends.
 fn run_for_ever(sender: &mpsc::SyncSender<std::result::Result<Stack, String>>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -228,14 +221,9 @@ impl Database {
             format!("insert into public.{MARKER_TABLE}(note) values ('sync') returning id");
         let id: Option<i64> = session.text(&insert).await?.and_then(|id| id.parse().ok());
         let mut tail = self.tail(&format!("public.{MARKER_TABLE}"))?;
-        let found = tail
-            .until(deadline, |event| {
-                event.payload()["after"]["id"].as_i64() == id
-            })
-            .await;
-        found
-            .map(drop)
-            .map_err(|failure| failure.during("wait for the marker row"))
+        let found =
+            tail.until(deadline, |event| event.payload()["after"]["id"].as_i64() == id).await;
+        found.map(drop).map_err(|failure| failure.during("wait for the marker row"))
     }
 
     /// Waits for everything committed so far and returns all events of a table's topic.
@@ -272,9 +260,7 @@ fn sweep(parent: &Path) {
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let rest = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(FOLDER_PREFIX));
+        let rest = name.to_str().and_then(|name| name.strip_prefix(FOLDER_PREFIX));
         let owner = rest.and_then(|rest| rest.split('-').next());
         if let Some(process_id) = owner
             && !Path::new("/proc").join(process_id).exists()

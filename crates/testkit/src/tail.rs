@@ -30,12 +30,7 @@ impl Tail {
     /// Prepares to read `topic` from its beginning.
     pub fn open(bootstrap: &str, topic: &str) -> Result<Self> {
         let consumer: StreamConsumer = client_config(bootstrap).create()?;
-        Ok(Self {
-            consumer,
-            topic: topic.to_owned(),
-            partition_count: 0,
-            at_end: BTreeSet::new(),
-        })
+        Ok(Self { consumer, topic: topic.to_owned(), partition_count: 0, at_end: BTreeSet::new() })
     }
 
     /// The topic's name.
@@ -157,9 +152,8 @@ impl Tail {
     fn seek_to_position(&mut self) -> Result<()> {
         let mut assignment = self.consumer.position()?;
         for partition in 0..self.partition_count {
-            let known = assignment
-                .find_partition(&self.topic, partition)
-                .map(|element| element.offset());
+            let known =
+                assignment.find_partition(&self.topic, partition).map(|element| element.offset());
             match known {
                 Some(Offset::Offset(_)) => {}
                 Some(_) => {
@@ -184,19 +178,14 @@ enum Step {
 
 /// All committed records of a topic, from its beginning to its end now.
 pub async fn read_topic(bootstrap: &str, topic: &str) -> Result<Vec<Event>> {
-    Tail::open(bootstrap, topic)?
-        .to_end(crate::wait::DEADLINE)
-        .await
+    Tail::open(bootstrap, topic)?.to_end(crate::wait::DEADLINE).await
 }
 
 /// Names of all topics that begin with `prefix`, sorted.
 pub fn topics_with_prefix(bootstrap: &str, prefix: &str) -> Result<Vec<String>> {
     let consumer: BaseConsumer = client_config(bootstrap).create()?;
     let metadata = consumer.fetch_metadata(None, METADATA_TIMEOUT)?;
-    let names = metadata
-        .topics()
-        .iter()
-        .map(|topic| topic.name().to_owned());
+    let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
     let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
     names.sort();
     Ok(names)
@@ -229,11 +218,7 @@ fn partition_count(consumer: &StreamConsumer, topic: &str) -> Result<i32> {
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let partitions = found.map_or(&[][..], |found| found.partitions());
     let led = partitions.iter().all(|partition| partition.leader() >= 0);
-    Ok(if led {
-        i32::try_from(partitions.len()).unwrap_or(i32::MAX)
-    } else {
-        0
-    })
+    Ok(if led { i32::try_from(partitions.len()).unwrap_or(i32::MAX) } else { 0 })
 }
 
 fn is_passing(code: RDKafkaErrorCode) -> bool {
@@ -253,9 +238,7 @@ fn is_passing(code: RDKafkaErrorCode) -> bool {
 fn event(message: &BorrowedMessage<'_>) -> Event {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         let pairs = headers.iter();
-        pairs
-            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-            .collect()
+        pairs.map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     });
     Event {
         topic: message.topic().to_owned(),

@@ -43,11 +43,7 @@ pub enum Seen<T> {
 impl Seen<()> {
     /// `Yes` if `holds`, else the state in words.
     pub fn when(holds: bool, state: impl FnOnce() -> String) -> Self {
-        if holds {
-            Self::Yes(())
-        } else {
-            Self::NotYet(state())
-        }
+        if holds { Self::Yes(()) } else { Self::NotYet(state()) }
     }
 }
 
@@ -58,7 +54,5 @@ impl Seen<()> {
 )]
 pub fn unix_ms_now() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    since_1970.map_or(0, |duration| {
-        i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-    })
+    since_1970.map_or(0, |duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

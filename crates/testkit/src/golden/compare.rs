@@ -26,11 +26,7 @@ impl Difference {
         expected: impl fmt::Display,
         actual: impl fmt::Display,
     ) -> Self {
-        Self {
-            path: path.into(),
-            expected: expected.to_string(),
-            actual: actual.to_string(),
-        }
+        Self { path: path.into(), expected: expected.to_string(), actual: actual.to_string() }
     }
 }
 
@@ -51,16 +47,10 @@ pub fn compare_records(expected: &[RecordedRecord], actual: &[Event]) -> Vec<Dif
     let mut wanted: BTreeMap<(&str, i32), Vec<&RecordedRecord>> = BTreeMap::new();
     let mut found: BTreeMap<(&str, i32), Vec<&Event>> = BTreeMap::new();
     for record in expected {
-        wanted
-            .entry((&record.topic, record.partition))
-            .or_default()
-            .push(record);
+        wanted.entry((&record.topic, record.partition)).or_default().push(record);
     }
     for event in actual {
-        found
-            .entry((&event.topic, event.partition))
-            .or_default()
-            .push(event);
+        found.entry((&event.topic, event.partition)).or_default().push(event);
     }
     for (place, records) in &wanted {
         let events = found.remove(place).unwrap_or_default();
@@ -80,20 +70,13 @@ pub fn compare_records(expected: &[RecordedRecord], actual: &[Event]) -> Vec<Dif
     for ((topic, partition), events) in found {
         let first = events.first().map_or(Value::Null, |event| event.payload());
         let text = format!("{} records, the first: {first}", events.len());
-        differences.push(Difference::new(
-            format!("{topic}[{partition}]"),
-            "no records",
-            text,
-        ));
+        differences.push(Difference::new(format!("{topic}[{partition}]"), "no records", text));
     }
     differences
 }
 
 fn compare_record(path: &str, record: &RecordedRecord, event: &Event, out: &mut Vec<Difference>) {
-    let sides = [
-        ("key", &record.key, &event.key),
-        ("value", &record.value, &event.value),
-    ];
+    let sides = [("key", &record.key, &event.key), ("value", &record.value, &event.value)];
     for (name, expected, actual) in sides {
         let path = format!("{path}.{name}");
         match (expected, actual) {
@@ -107,11 +90,7 @@ fn compare_record(path: &str, record: &RecordedRecord, event: &Event, out: &mut 
                 ));
             }
             (None, Some(bytes)) => {
-                out.push(Difference::new(
-                    path,
-                    "no bytes",
-                    String::from_utf8_lossy(bytes),
-                ));
+                out.push(Difference::new(path, "no bytes", String::from_utf8_lossy(bytes)));
             }
         }
     }
@@ -159,17 +138,11 @@ fn compare_headers(path: &str, record: &RecordedRecord, event: &Event, out: &mut
     let expected_names: Vec<&str> = expected.iter().map(|header| header.0.as_str()).collect();
     let actual_names: Vec<&str> = actual.iter().map(|header| header.0.as_str()).collect();
     if expected_names != actual_names {
-        out.push(Difference::new(
-            path,
-            expected_names.join(", "),
-            actual_names.join(", "),
-        ));
+        out.push(Difference::new(path, expected_names.join(", "), actual_names.join(", ")));
         return;
     }
     for ((name, expected), (_, bytes)) in expected.into_iter().zip(actual) {
-        let text = bytes
-            .as_ref()
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let text = bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let path = format!("{path}.{name}");
         let plain = text.clone().map_or(Value::Null, Value::String);
         match expected.get("json") {
@@ -252,11 +225,8 @@ fn same_number(left: &serde_json::Number, right: &serde_json::Number) -> bool {
 /// Whether `actual` is what a placeholder accepts; `None` if `pattern` is no placeholder.
 fn placeholder(pattern: &str, actual: &Value) -> Option<bool> {
     let integer = actual.as_i64().is_some() || actual.as_u64().is_some();
-    let within = |low: i64, high: i64| {
-        actual
-            .as_i64()
-            .is_some_and(|value| low < value && value < high)
-    };
+    let within =
+        |low: i64, high: i64| actual.as_i64().is_some_and(|value| low < value && value < high);
     let text = actual.as_str();
     let matches = |pattern: &str| {
         let regex = Regex::new(&format!("^(?s:{pattern})$"));
@@ -299,10 +269,7 @@ mod tests {
             (json!("<int>"), json!(5)),
             (json!("<ts_ms>"), json!(1_700_000_000_000_i64)),
             (json!("<sequence>"), json!("[null,\"24023128\"]")),
-            (
-                json!("<uuid>"),
-                json!("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
-            ),
+            (json!("<uuid>"), json!("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
             (json!("<re:a+>"), json!("aaa")),
             (json!("<foo>bar</foo>"), json!("<foo>bar</foo>")),
         ];
@@ -323,14 +290,8 @@ mod tests {
 
     #[test]
     fn numbers_compare_by_value_and_members_in_any_order() {
-        assert_eq!(
-            differences(&json!({"a": 1, "b": 2.0}), &json!({"b": 2, "a": 1.0})),
-            0
-        );
-        assert_eq!(
-            differences(&json!({"a": 1}), &json!({"a": 1, "b": null})),
-            1
-        );
+        assert_eq!(differences(&json!({"a": 1, "b": 2.0}), &json!({"b": 2, "a": 1.0})), 0);
+        assert_eq!(differences(&json!({"a": 1}), &json!({"a": 1, "b": null})), 1);
         assert_eq!(differences(&json!([1, 2]), &json!([2, 1])), 2);
     }
 }

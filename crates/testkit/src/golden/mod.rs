@@ -37,9 +37,7 @@ impl Selection {
     pub fn new(groups: &str, cases: &str) -> Result<Self> {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
         let list = std::fs::read_to_string(own.join("left_out.txt"))?;
-        let lines = list
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let left_out = lines
             .filter_map(|line| line.split_once(' '))
             .map(|(case, reason)| (case.to_owned(), reason.to_owned()))
@@ -102,10 +100,8 @@ pub async fn replay(stack: &Stack, selection: &Selection) -> Result<Vec<CaseRepo
 
 /// Fails with the differences of every case that differs.
 pub fn expect_all_pass(reports: &[CaseReport]) -> Result<()> {
-    let failing: Vec<&CaseReport> = reports
-        .iter()
-        .filter(|report| !report.differences.is_empty())
-        .collect();
+    let failing: Vec<&CaseReport> =
+        reports.iter().filter(|report| !report.differences.is_empty()).collect();
     if reports.is_empty() {
         return Err(Failure::new("no case was run"));
     }

@@ -37,9 +37,7 @@ pub(super) async fn replay_group(stack: &Stack, group: &Group) -> Result<Vec<Cas
     }
     let exit_code = replay.process.terminate().await?;
     if exit_code != 0 {
-        return Err(Failure::new(format!(
-            "SIGTERM ended the connector with {exit_code}"
-        )));
+        return Err(Failure::new(format!("SIGTERM ended the connector with {exit_code}")));
     }
     let found = read_group(&database, group).await?;
     replay.tear_down().await?;
@@ -53,9 +51,7 @@ async fn set_up(session: &Session, group: &Group) -> Result<()> {
         let available = format!("select 1 from pg_available_extensions where name = '{extension}'");
         if session.text(&available).await?.is_some() {
             session
-                .run(&format!(
-                    "create extension if not exists {extension} schema public"
-                ))
+                .run(&format!("create extension if not exists {extension} schema public"))
                 .await?;
         }
     }
@@ -128,18 +124,11 @@ impl<'a> Replay<'a> {
                 Action::Sync => self.sync().await?,
                 Action::Stop => drop(self.process.terminate().await?),
                 Action::Start => self.process = self.connector.start_streaming().await?,
-                Action::Sql {
-                    sql,
-                    session,
-                    error,
-                } => {
+                Action::Sql { sql, session, error } => {
                     let name = session.unwrap_or_default();
                     if !sessions.contains_key(&name) {
-                        let opened = self
-                            .connector
-                            .database()
-                            .with(&search_path(self.group))
-                            .await?;
+                        let opened =
+                            self.connector.database().with(&search_path(self.group)).await?;
                         sessions.insert(name.clone(), opened);
                     }
                     if let Some(session) = sessions.get(&name) {
@@ -189,9 +178,7 @@ impl<'a> Replay<'a> {
                 .await?;
         }
         let publication = quoted(&self.group.publication);
-        session
-            .run(&format!("drop publication if exists {publication}"))
-            .await?;
+        session.run(&format!("drop publication if exists {publication}")).await?;
         for sql in &self.group.teardown {
             session.run(sql).await?;
         }
@@ -230,9 +217,7 @@ fn connector(database: &Database, group: &Group, restarts: u32) -> Result<Connec
         settings.insert(key.clone(), Value::String(text));
     }
     let name = format!("gold-{}-{restarts}", group.name);
-    Ok(Connector::new(database.clone())?
-        .named(&name)
-        .with_settings(settings))
+    Ok(Connector::new(database.clone())?.named(&name).with_settings(settings))
 }
 
 async fn drop_slot(session: &Session, slot: &str) -> Result<()> {
@@ -297,10 +282,8 @@ fn shares<'a>(group: &'a Group, found: &[Event]) -> BTreeMap<&'a str, Vec<Event>
     let mut shares: BTreeMap<&str, Vec<Event>> = BTreeMap::new();
     for (topic, events) in by_topic {
         let count = |case: &Case| {
-            let named = case
-                .records
-                .iter()
-                .filter(|record: &&RecordedRecord| record.topic == topic);
+            let named =
+                case.records.iter().filter(|record: &&RecordedRecord| record.topic == topic);
             named.count()
         };
         let owners: Vec<&Case> = group.cases.iter().filter(|case| count(case) > 0).collect();
@@ -315,9 +298,7 @@ fn shares<'a>(group: &'a Group, found: &[Event]) -> BTreeMap<&'a str, Vec<Event>
             let table = topic.rsplit('.').next().unwrap_or(topic);
             let owner = group.cases.iter().find(|case| {
                 table == case.id
-                    || table
-                        .strip_prefix(&case.id)
-                        .is_some_and(|rest| rest.starts_with('_'))
+                    || table.strip_prefix(&case.id).is_some_and(|rest| rest.starts_with('_'))
             });
             let name = owner.map_or("", |case| case.id.as_str());
             shares.entry(name).or_default().extend(rest);
@@ -327,10 +308,7 @@ fn shares<'a>(group: &'a Group, found: &[Event]) -> BTreeMap<&'a str, Vec<Event>
 }
 
 fn search_path(group: &Group) -> String {
-    format!(
-        "set timezone = 'UTC'; set search_path to {}, public",
-        quoted(&group.schema)
-    )
+    format!("set timezone = 'UTC'; set search_path to {}, public", quoted(&group.schema))
 }
 
 fn quoted(identifier: &str) -> String {

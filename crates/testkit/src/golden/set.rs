@@ -100,27 +100,17 @@ impl Case {
 
 fn action(value: &Value) -> Result<Action> {
     if let Some(sql) = value.as_str() {
-        return Ok(Action::Sql {
-            sql: sql.to_owned(),
-            session: None,
-            error: None,
-        });
+        return Ok(Action::Sql { sql: sql.to_owned(), session: None, error: None });
     }
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     if let Some(sql) = text("sql") {
-        return Ok(Action::Sql {
-            sql,
-            session: text("session"),
-            error: text("error"),
-        });
+        return Ok(Action::Sql { sql, session: text("session"), error: text("error") });
     }
     match text("do").as_deref() {
         Some("sync") => Ok(Action::Sync),
         Some("stop") => Ok(Action::Stop),
         Some("start") => Ok(Action::Start),
-        _ => Err(Failure::new(format!(
-            "action {value} is not known to this runner"
-        ))),
+        _ => Err(Failure::new(format!("action {value} is not known to this runner"))),
     }
 }
 
@@ -158,10 +148,7 @@ pub fn load(folder: &Path) -> Result<Vec<Group>> {
 fn load_group(path: &Path) -> Result<Group> {
     let file: GroupFile = read_json(path)?;
     let folder = path.parent().unwrap_or(path);
-    let cases = file
-        .cases
-        .iter()
-        .map(|id| load_case(&folder.join(format!("{id}.json"))));
+    let cases = file.cases.iter().map(|id| load_case(&folder.join(format!("{id}.json"))));
     Ok(Group {
         cases: cases.collect::<Result<Vec<Case>>>()?,
         name: file.group,
@@ -194,13 +181,9 @@ fn resolve(side: &mut Option<Value>, schemas: &[Value]) -> Result<()> {
     let Some(reference) = schema.as_str() else {
         return Ok(());
     };
-    let number = reference
-        .strip_prefix("#/schemas/")
-        .and_then(|number| number.parse().ok());
+    let number = reference.strip_prefix("#/schemas/").and_then(|number| number.parse().ok());
     let found = number.and_then(|number: usize| schemas.get(number));
-    *schema = found
-        .cloned()
-        .ok_or_else(|| Failure::new(format!("no schema {reference}")))?;
+    *schema = found.cloned().ok_or_else(|| Failure::new(format!("no schema {reference}")))?;
     Ok(())
 }
 

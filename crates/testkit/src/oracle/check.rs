@@ -132,10 +132,7 @@ pub fn check(
     seen: &[Seen],
     tables: &[BTreeMap<String, (i64, i64)>],
 ) -> Verdict {
-    let mut verdict = Verdict {
-        journal_changes: journal.len(),
-        ..Verdict::default()
-    };
+    let mut verdict = Verdict { journal_changes: journal.len(), ..Verdict::default() };
     let streamed_xids: HashSet<u64> = seen
         .iter()
         .filter(|seen| matches!(seen.operation, 'c' | 'u' | 'd'))
@@ -166,30 +163,37 @@ fn expected_steps(journal: &[JournalEntry], streamed: &HashSet<u64>) -> HashMap<
         {
             let key = (entry.table, old_key.clone());
             let identity = deletes.next(&key, entry.xid);
-            let step = Step {
-                operation: 'd',
-                identity,
-                xid: entry.xid,
-                counter: None,
-            };
+            let step = Step { operation: 'd', identity, xid: entry.xid, counter: None };
             steps.entry(key).or_default().push(step);
         }
         if let Some(new_key) = &entry.new_key {
             let operation = if moved { 'c' } else { entry.operation };
             let identity = Identity::Version(entry.version);
-            let step = Step {
-                operation,
-                identity,
-                xid: entry.xid,
-                counter: Some(entry.counter),
-            };
-            steps
-                .entry((entry.table, new_key.clone()))
-                .or_default()
-                .push(step);
+            let step = Step { operation, identity, xid: entry.xid, counter: Some(entry.counter) };
+            steps.entry((entry.table, new_key.clone())).or_default().push(step);
         }
     }
     steps
+}
+
+/// The events a perfect connector makes of one journal entry.
+pub(super) fn ideal_events(entry: &JournalEntry) -> Vec<Seen> {
+    let event = |operation: char, key: &str| Seen {
+        table: entry.table,
+        key: key.to_owned(),
+        operation,
+        xid: entry.xid,
+        version: matches!(operation, 'c' | 'u').then_some(entry.version),
+        counter: matches!(operation, 'c' | 'u').then_some(entry.counter),
+    };
+    match (&entry.old_key, &entry.new_key) {
+        (Some(old), Some(new)) if old != new => {
+            vec![event('d', old), event('∅', old), event('c', new)]
+        }
+        (_, Some(new)) => vec![event(entry.operation, new)],
+        (Some(old), None) => vec![event('d', old), event('∅', old)],
+        (None, None) => Vec::new(),
+    }
 }
 
 /// What each key's stream is, by the topic; also checks tombstones.
@@ -218,12 +222,8 @@ fn actual_steps(seen: &[Seen], verdict: &mut Verdict) -> HashMap<Key, Vec<Step>>
             _ => continue,
         };
         verdict.streamed_events += 1;
-        let step = Step {
-            operation: event.operation,
-            identity,
-            xid: event.xid,
-            counter: event.counter,
-        };
+        let step =
+            Step { operation: event.operation, identity, xid: event.xid, counter: event.counter };
         steps.entry(key).or_default().push(step);
     }
     verdict.tombstones_wrong += awaiting_tombstone.len();
@@ -267,19 +267,11 @@ fn check_key(key: &Key, wanted: &[Step], found: &[Step], verdict: &mut Verdict) 
             verdict.duplicates += 1;
         }
     }
-    verdict.lost += wanted
-        .iter()
-        .filter(|step| !met.contains(&step.identity))
-        .count();
-    let rank: HashMap<&Identity, usize> = wanted
-        .iter()
-        .enumerate()
-        .map(|(rank, step)| (&step.identity, rank))
-        .collect();
-    let ranks: Vec<usize> = first_of
-        .iter()
-        .filter_map(|step| rank.get(&step.identity).copied())
-        .collect();
+    verdict.lost += wanted.iter().filter(|step| !met.contains(&step.identity)).count();
+    let rank: HashMap<&Identity, usize> =
+        wanted.iter().enumerate().map(|(rank, step)| (&step.identity, rank)).collect();
+    let ranks: Vec<usize> =
+        first_of.iter().filter_map(|step| rank.get(&step.identity).copied()).collect();
     let inversions = ranks.windows(2).filter(|pair| pair[0] > pair[1]).count();
     verdict.out_of_order += inversions;
     if before == (verdict.duplicates, verdict.lost, verdict.invented) && inversions == 0 {
@@ -312,10 +304,7 @@ fn check_snapshot(
     verdict: &mut Verdict,
 ) {
     let mut state: BTreeMap<Key, i64> = BTreeMap::new();
-    for entry in journal
-        .iter()
-        .filter(|entry| !streamed.contains(&entry.xid))
-    {
+    for entry in journal.iter().filter(|entry| !streamed.contains(&entry.xid)) {
         if let Some(old_key) = &entry.old_key {
             state.remove(&(entry.table, old_key.clone()));
         }
@@ -356,11 +345,8 @@ fn check_fold(seen: &[Seen], tables: &[BTreeMap<String, (i64, i64)>], verdict: &
         }
     }
     for (index, (table, folded)) in tables.iter().zip(&folded).enumerate() {
-        let keys: BTreeSet<&str> = table
-            .keys()
-            .map(String::as_str)
-            .chain(folded.keys().copied())
-            .collect();
+        let keys: BTreeSet<&str> =
+            table.keys().map(String::as_str).chain(folded.keys().copied()).collect();
         for key in keys {
             let (row, event) = (table.get(key), folded.get(key));
             if row != event {
@@ -399,14 +385,7 @@ mod tests {
     }
 
     fn seen(operation: char, key: &str, xid: u64, version: Option<i64>) -> Seen {
-        Seen {
-            table: 0,
-            key: key.to_owned(),
-            operation,
-            xid,
-            version,
-            counter: version.map(|_| 1),
-        }
+        Seen { table: 0, key: key.to_owned(), operation, xid, version, counter: version.map(|_| 1) }
     }
 
     fn journal() -> Vec<JournalEntry> {
@@ -470,10 +449,8 @@ mod tests {
 
     #[test]
     fn swapped_changes_are_out_of_order() {
-        let journal = vec![
-            entry(1, 'c', None, Some("1"), 10),
-            entry(2, 'u', Some("1"), Some("1"), 11),
-        ];
+        let journal =
+            vec![entry(1, 'c', None, Some("1"), 10), entry(2, 'u', Some("1"), Some("1"), 11)];
         let events = vec![seen('u', "1", 2, Some(11)), seen('c', "1", 1, Some(10))];
         assert_eq!(check(&journal, &events, &tables()).out_of_order, 1);
     }

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::connector::{Connector, ConnectorProcess};
 use crate::event::Event;
+use crate::session::Session;
 use crate::stack::{Database, Stack};
 use crate::tail::Tail;
 use crate::wait::{DEADLINE, Seen as Look, eventually, unix_ms_now};
@@ -123,11 +124,7 @@ impl fmt::Display for Report {
             )?;
         }
         for silence in &self.silences {
-            let again = if silence.killed_again {
-                ", killed again while taking over"
-            } else {
-                ""
-            };
+            let again = if silence.killed_again { ", killed again while taking over" } else { "" };
             writeln!(
                 formatter,
                 "SIGKILL at {} changes{again}: silent for {:.2} s after the restart",
@@ -145,18 +142,9 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     let database = stack.database("oracle").await?;
     let session = database.session().await?;
     schema::create(&session, plan.rows).await?;
-    narrate(&format!(
-        "seed {}: {} rows in each of {} tables",
-        plan.seed,
-        plan.rows,
-        TABLES.len()
-    ));
+    narrate(&format!("seed {}: {} rows in each of {} tables", plan.seed, plan.rows, TABLES.len()));
     let progress = Arc::new(Progress::default());
-    let mut writers = JoinSet::new();
-    for number in 0..plan.writers {
-        let writer = Writer::open(&database, plan.seed, number, plan.rows * 2).await?;
-        writers.spawn(writer.run(Arc::clone(&progress)));
-    }
+    let mut writers = start_writers(&database, plan, &progress).await?;
     let mut attack = Attack::begin(&database, plan)?;
     attack.through_snapshot(narrate).await?;
     progress.end_after(plan.changes);
@@ -187,6 +175,35 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
         ),
         wall: began.elapsed(),
     })
+}
+
+/// The judge judged: runs the writers without a connector and gives it the events a perfect connector would make.
+pub async fn rehearse(stack: &Stack, plan: &Plan) -> Result<Verdict> {
+    let database = stack.database("rehearsal").await?;
+    let session = database.session().await?;
+    schema::create(&session, plan.rows).await?;
+    let progress = Arc::new(Progress::default());
+    progress.end_after(plan.changes);
+    let mut writers = start_writers(&database, plan, &progress).await?;
+    while let Some(finished) = writers.join_next().await {
+        finished??;
+    }
+    let journal = schema::journal(&session).await?;
+    let ideal: Vec<Seen> = journal.iter().flat_map(check::ideal_events).collect();
+    Ok(check(&journal, &ideal, &contents(&session).await?))
+}
+
+async fn start_writers(
+    database: &Database,
+    plan: &Plan,
+    progress: &Arc<Progress>,
+) -> Result<JoinSet<Result<()>>> {
+    let mut writers = JoinSet::new();
+    for number in 0..plan.writers {
+        let writer = Writer::open(database, plan.seed, number, plan.rows * 5 / 4).await?;
+        writers.spawn(writer.run(Arc::clone(progress)));
+    }
+    Ok(writers)
 }
 
 impl Default for Progress {
@@ -233,10 +250,7 @@ impl<'a> Attack<'a> {
     fn begin(database: &Database, plan: &'a Plan) -> Result<Self> {
         let mut connector = database
             .connector()?
-            .set(
-                "topic.creation.default.partitions",
-                &plan.partitions.to_string(),
-            )
+            .set("topic.creation.default.partitions", &plan.partitions.to_string())
             .set("topic.creation.default.replication.factor", "1");
         for (key, value) in &plan.settings {
             connector = connector.set(key, value);
@@ -283,9 +297,7 @@ impl<'a> Attack<'a> {
             ));
             self.process = self.connector.start()?;
         }
-        self.connector
-            .wait_until_streaming(&mut self.process)
-            .await?;
+        self.connector.wait_until_streaming(&mut self.process).await?;
         narrate("the snapshot is over, the stream runs");
         Ok(())
     }
@@ -307,11 +319,7 @@ impl<'a> Attack<'a> {
             self.wait_for_changes(progress, target).await?;
             tokio::time::sleep(Duration::from_millis(self.random.random_range(0..100))).await;
             let silence = self.kill_and_restart(progress).await?;
-            narrate(&format!(
-                "SIGKILL {}: silent for {:?}",
-                number + 1,
-                silence.silence
-            ));
+            narrate(&format!("SIGKILL {}: silent for {:?}", number + 1, silence.silence));
             self.silences.push(silence);
         }
         Ok(())
@@ -334,9 +342,8 @@ impl<'a> Attack<'a> {
         let mut newest = self.newest.clone();
         let next = newest
             .wait_for(|newest| newest.made_at_unix_ms > restarted_unix_ms && !newest.is_snapshot);
-        let Ok(Ok(next)) = tokio::time::timeout(DEADLINE, next)
-            .await
-            .map(|next| next.map(|next| *next))
+        let Ok(Ok(next)) =
+            tokio::time::timeout(DEADLINE, next).await.map(|next| next.map(|next| *next))
         else {
             self.process.expect_running()?;
             return Err(Failure::new(format!(
@@ -355,9 +362,7 @@ impl<'a> Attack<'a> {
         eventually("the writers write", DEADLINE * 5, async || {
             self.process.expect_running()?;
             let changes = progress.changes.load(Ordering::Relaxed);
-            Ok(Look::when(changes >= target, || {
-                format!("{changes} of {target} changes")
-            }))
+            Ok(Look::when(changes >= target, || format!("{changes} of {target} changes")))
         })
         .await
     }
@@ -418,7 +423,6 @@ async fn follow(mut tail: Tail, newest: watch::Sender<Newest>) -> Result<()> {
 async fn judge(database: &Database) -> Result<Verdict> {
     let session = database.session().await?;
     let mut seen = Vec::new();
-    let mut contents = Vec::new();
     let mut unreadable = None;
     for (index, table) in TABLES.iter().enumerate() {
         let mut tail = database.tail(&format!("public.{}", table.name))?;
@@ -427,36 +431,35 @@ async fn judge(database: &Database) -> Result<Verdict> {
             None => unreadable = Some(event),
         })
         .await?;
-        let rows = session.query(table.content().as_str(), &[]).await?;
-        let content: BTreeMap<String, (i64, i64)> = rows
-            .iter()
-            .map(|row| (row.get(0), (row.get(1), row.get(2))))
-            .collect();
-        contents.push(content);
     }
     if let Some(event) = unreadable {
         return Err(Failure::new(format!("an event that is none: {event:?}")));
     }
     let journal = schema::journal(&session).await?;
-    Ok(check(&journal, &seen, &contents))
+    Ok(check(&journal, &seen, &contents(&session).await?))
+}
+
+/// Key, version and counter of every row of every table.
+async fn contents(session: &Session) -> Result<Vec<BTreeMap<String, (i64, i64)>>> {
+    let mut contents = Vec::new();
+    for table in &TABLES {
+        let rows = session.query(table.content().as_str(), &[]).await?;
+        let rows = rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2))));
+        contents.push(rows.collect());
+    }
+    Ok(contents)
 }
 
 fn seen_of(table: usize, event: &Event) -> Option<Seen> {
     let Value::Object(key) = event.key_payload() else {
         return None;
     };
-    let texts = key.values().map(|value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    });
+    let texts =
+        key.values().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     let key = texts.collect::<Vec<String>>().join(",");
     let payload = event.payload();
-    let operation = if event.value.is_none() {
-        '∅'
-    } else {
-        payload["op"].as_str()?.chars().next()?
-    };
+    let operation =
+        if event.value.is_none() { '∅' } else { payload["op"].as_str()?.chars().next()? };
     Some(Seen {
         table,
         key,

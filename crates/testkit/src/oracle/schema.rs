@@ -97,11 +97,7 @@ fn replace_number(text: &str, number: u64) -> String {
             let (head, tail) = word.split_at(word.len().min(1));
             let is_number =
                 head == "n" && !tail.starts_with(|letter: char| letter.is_ascii_alphanumeric());
-            if is_number {
-                format!("{number}{tail}")
-            } else {
-                word.to_owned()
-            }
+            if is_number { format!("{number}{tail}") } else { word.to_owned() }
         })
         .collect();
     words.concat()
@@ -120,10 +116,7 @@ pub(super) async fn create(session: &Session, rows: u64) -> Result<()> {
         .await?;
     for table in &TABLES {
         let name = table.name;
-        let (old, new) = (
-            table.key.replace("{row}", "old"),
-            table.key.replace("{row}", "new"),
-        );
+        let (old, new) = (table.key.replace("{row}", "old"), table.key.replace("{row}", "new"));
         session
             .run(&format!(
                 "{}, version bigint not null, counter bigint not null);
@@ -146,13 +139,9 @@ pub(super) async fn create(session: &Session, rows: u64) -> Result<()> {
                 table.create
             ))
             .await?;
-        session
-            .run(&table.insert(&format!("select * from generate_series(1, {rows})")))
-            .await?;
+        session.run(&table.insert(&format!("select * from generate_series(1, {rows})"))).await?;
     }
-    session
-        .run("alter table public.item replica identity full; analyze")
-        .await
+    session.run("alter table public.item replica identity full; analyze").await
 }
 
 /// One row change that PostgreSQL committed.

@@ -42,7 +42,7 @@ pub(super) struct Writer {
 }
 
 /// Chance of a transaction to be big, and its size.
-const BIG_CHANCE: f64 = 0.004;
+const BIG_CHANCE: f64 = 0.001;
 const BIG_ROWS: std::ops::Range<u64> = 500..3000;
 const ROLLBACK_CHANCE: f64 = 0.06;
 const SAVEPOINT_CHANCE: f64 = 0.25;
@@ -55,9 +55,8 @@ impl Writer {
         number: u64,
         keys: u64,
     ) -> Result<Self> {
-        let session = database
-            .with("set deadlock_timeout = '10ms'; set synchronous_commit = off")
-            .await?;
+        let session =
+            database.with("set deadlock_timeout = '10ms'; set synchronous_commit = off").await?;
         Ok(Self {
             session,
             random: StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(number)),
@@ -139,15 +138,9 @@ impl Writer {
                 first % 7
             ),
             "savepoint big".to_owned(),
-            format!(
-                "delete from public.{name} where version % 11 = {}",
-                first % 11
-            ),
+            format!("delete from public.{name} where version % 11 = {}", first % 11),
             "rollback to big".to_owned(),
-            format!(
-                "delete from public.{name} where version % 13 = {}",
-                first % 13
-            ),
+            format!("delete from public.{name} where version % 13 = {}", first % 13),
         ];
         let mut changes = 0;
         for step in &steps {
@@ -183,9 +176,9 @@ impl Writer {
             }
             35..65 => format!("update public.{name} set {update}, {version} where {find}"),
             65..72 => {
-                let low = self.random.random_range(0..500);
+                let low = self.random.random_range(0..2000);
                 format!(
-                    "update public.{name} set {update}, {version} where version % 500 = {low} and counter < 50"
+                    "update public.{name} set {update}, {version} where version % 2000 = {low} and counter < 50"
                 )
             }
             72..84 => {

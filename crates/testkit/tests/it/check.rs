@@ -11,17 +11,7 @@ const SOON: Duration = Duration::from_secs(60);
 async fn check(connector: &Connector) -> Result<Finished> {
     let file = connector.write_file()?;
     let store = format!("kafka://{}", connector.database().bootstrap());
-    tributary(
-        &[
-            "check",
-            "--config",
-            &file.to_string_lossy(),
-            "--store",
-            &store,
-        ],
-        SOON,
-    )
-    .await
+    tributary(&["check", "--config", &file.to_string_lossy(), "--store", &store], SOON).await
 }
 
 fn told(finished: &Finished, words: &[&str]) {
@@ -34,15 +24,9 @@ fn told(finished: &Finished, words: &[&str]) {
 #[tokio::test]
 async fn a_source_and_a_store_that_are_ready_pass() -> Result<()> {
     let database = Stack::shared()?.database("ready").await?;
-    let session = database
-        .with("create table item (id int primary key)")
-        .await?;
+    let session = database.with("create table item (id int primary key)").await?;
     let finished = check(&database.connector()?).await?;
-    assert_eq!(
-        finished.exit_code, 0,
-        "{}\n{}",
-        finished.stdout, finished.stderr
-    );
+    assert_eq!(finished.exit_code, 0, "{}\n{}", finished.stdout, finished.stderr);
     let slots = session
         .text("select count(*) from pg_replication_slots where database = current_database()")
         .await?;
@@ -63,15 +47,9 @@ async fn a_table_without_replica_identity_is_named_with_the_statement_that_mends
 #[tokio::test]
 async fn an_unsupported_column_is_named() -> Result<()> {
     let database = Stack::shared()?.database("checktype").await?;
-    database
-        .with("create table place (id int primary key, spot point)")
-        .await?;
+    database.with("create table place (id int primary key, spot point)").await?;
     let finished = check(&database.connector()?).await?;
-    assert_eq!(
-        finished.exit_code, 1,
-        "{}\n{}",
-        finished.stdout, finished.stderr
-    );
+    assert_eq!(finished.exit_code, 1, "{}\n{}", finished.stdout, finished.stderr);
     told(&finished, &["spot", "column.exclude.list"]);
     Ok(())
 }
@@ -85,30 +63,17 @@ async fn missing_privileges_are_told_with_the_grants() -> Result<()> {
         .await?;
     let connector = database.connector()?.set("database.user", "checked_reader");
     let finished = check(&connector).await?;
-    assert_eq!(
-        finished.exit_code, 1,
-        "{}\n{}",
-        finished.stdout, finished.stderr
-    );
-    told(
-        &finished,
-        &["ALTER ROLE", "REPLICATION", "GRANT SELECT", "public.item"],
-    );
+    assert_eq!(finished.exit_code, 1, "{}\n{}", finished.stdout, finished.stderr);
+    told(&finished, &["ALTER ROLE", "REPLICATION", "GRANT SELECT", "public.item"]);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_table_list_that_matches_nothing_is_told() -> Result<()> {
     let database = Stack::shared()?.database("nomatch").await?;
-    let connector = database
-        .connector()?
-        .set("table.include.list", "public.no_such_table");
+    let connector = database.connector()?.set("table.include.list", "public.no_such_table");
     let finished = check(&connector).await?;
-    assert_eq!(
-        finished.exit_code, 1,
-        "{}\n{}",
-        finished.stdout, finished.stderr
-    );
+    assert_eq!(finished.exit_code, 1, "{}\n{}", finished.stdout, finished.stderr);
     told(&finished, &["no_such_table"]);
     Ok(())
 }
@@ -119,19 +84,10 @@ async fn a_store_that_is_not_there_is_told_and_the_source_is_checked_all_the_sam
     database.with("create table nokey (line text)").await?;
     let file = database.connector()?;
     let path = file.write_file()?;
-    let arguments = [
-        "check",
-        "--config",
-        &path.to_string_lossy(),
-        "--store",
-        "kafka://127.0.0.1:1",
-    ];
+    let arguments =
+        ["check", "--config", &path.to_string_lossy(), "--store", "kafka://127.0.0.1:1"];
     let finished = tributary(&arguments, SOON).await?;
-    assert_eq!(
-        finished.exit_code, 1,
-        "{}\n{}",
-        finished.stdout, finished.stderr
-    );
+    assert_eq!(finished.exit_code, 1, "{}\n{}", finished.stdout, finished.stderr);
     told(&finished, &["127.0.0.1:1", "public.nokey"]);
     Ok(())
 }

@@ -16,12 +16,9 @@ async fn the_slot_of_an_idle_database_follows_a_busy_neighbour_and_nothing_is_wr
     let stack = Stack::shared()?;
     let idle = stack.database("idle").await?;
     let busy = stack.database("busy").await?;
-    let idle_session = idle
-        .with("create table item (id int primary key); insert into item values (1)")
-        .await?;
-    let busy_session = busy
-        .with("create table load (id int primary key, filler text)")
-        .await?;
+    let idle_session =
+        idle.with("create table item (id int primary key); insert into item values (1)").await?;
+    let busy_session = busy.with("create table load (id int primary key, filler text)").await?;
     let connector = idle.connector()?;
     let mut process = connector.start_streaming().await?;
     idle.sync().await?;
@@ -30,25 +27,18 @@ async fn the_slot_of_an_idle_database_follows_a_busy_neighbour_and_nothing_is_wr
     busy_session
         .run("insert into load select i, repeat(md5(i::text), 20) from generate_series(1, 30000) i")
         .await?;
-    let target = busy_session
-        .text("select pg_current_wal_lsn()")
-        .await?
-        .unwrap_or_default();
+    let target = busy_session.text("select pg_current_wal_lsn()").await?.unwrap_or_default();
     let query = format!(
         "select confirmed_flush_lsn >= '{target}'::pg_lsn, confirmed_flush_lsn from pg_replication_slots where slot_name = '{}'",
         connector.slot()
     );
-    eventually(
-        "confirmed_flush_lsn follows",
-        Duration::from_secs(30),
-        async || {
-            process.expect_running()?;
-            let rows = idle_session.rows(&query).await?;
-            let row = rows.into_iter().next().unwrap_or_default();
-            let follows = row.first().is_some_and(|follows| follows == "t");
-            Ok(Seen::when(follows, || format!("{row:?}, wanted {target}")))
-        },
-    )
+    eventually("confirmed_flush_lsn follows", Duration::from_secs(30), async || {
+        process.expect_running()?;
+        let rows = idle_session.rows(&query).await?;
+        let row = rows.into_iter().next().unwrap_or_default();
+        let follows = row.first().is_some_and(|follows| follows == "t");
+        Ok(Seen::when(follows, || format!("{row:?}, wanted {target}")))
+    })
     .await?;
     let written_after = stats.text(WRITTEN).await?;
     assert_eq!(written_after, written_before);

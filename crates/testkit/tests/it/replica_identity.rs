@@ -10,14 +10,10 @@ async fn befores(label: &str, identity: &str) -> Result<(Value, Value)> {
     let session = database
         .with("create table item (id int primary key, code text not null unique, name text); insert into item values (1, 'c', 'n')")
         .await?;
-    session
-        .run(&format!("alter table item replica identity {identity}"))
-        .await?;
+    session.run(&format!("alter table item replica identity {identity}")).await?;
     let connector = database.connector()?.set("snapshot.mode", "no_data");
     let mut process = connector.start_streaming().await?;
-    session
-        .run("update item set name = 'm'; delete from item")
-        .await?;
+    session.run("update item set name = 'm'; delete from item").await?;
     let events = database.events("public.item").await?;
     process.terminate().await?;
     let before = |operation: &str| {

@@ -11,9 +11,7 @@ use testkit::{Result, event};
 /// A database with a table `item`, and its connector.
 async fn item_table(label: &str) -> Result<(Database, Session, Connector)> {
     let database = Stack::shared()?.database(label).await?;
-    let session = database
-        .with("create table item (id int primary key, filler text)")
-        .await?;
+    let session = database.with("create table item (id int primary key, filler text)").await?;
     let connector = database.connector()?;
     Ok((database, session, connector))
 }
@@ -21,10 +19,7 @@ async fn item_table(label: &str) -> Result<(Database, Session, Connector)> {
 /// The ids of all events of `item`, in order.
 async fn ids(database: &Database) -> Result<Vec<u64>> {
     let events = database.events("public.item").await?;
-    Ok(events
-        .iter()
-        .filter_map(|event| event.key_payload()["id"].as_u64())
-        .collect())
+    Ok(events.iter().filter_map(|event| event.key_payload()["id"].as_u64()).collect())
 }
 
 #[tokio::test]
@@ -34,14 +29,9 @@ async fn sigterm_ends_it_with_0_and_what_is_written_meanwhile_arrives_once() -> 
     session.run("insert into item values (1)").await?;
     database.sync().await?;
     assert_eq!(process.terminate().await?, 0, "{}", process.log_end());
-    session
-        .run("insert into item values (2); update item set filler = 'x' where id = 1")
-        .await?;
+    session.run("insert into item values (2); update item set filler = 'x' where id = 1").await?;
     let mut process = connector.start_streaming().await?;
-    assert_eq!(
-        event::story(&database.events("public.item").await?),
-        "c(1) c(2) u(1)"
-    );
+    assert_eq!(event::story(&database.events("public.item").await?), "c(1) c(2) u(1)");
     process.terminate().await?;
     Ok(())
 }
@@ -53,17 +43,12 @@ async fn sigkill_loses_nothing_and_repeats_nothing() -> Result<()> {
     for round in 0..3 {
         let first = round * 1000 + 1;
         session
-            .run(&format!(
-                "insert into item select generate_series({first}, {first} + 499)"
-            ))
+            .run(&format!("insert into item select generate_series({first}, {first} + 499)"))
             .await?;
         let mut tail = database.tail("public.item")?;
-        tail.until(DEADLINE, |event| event.key_payload()["id"] == first + 499)
-            .await?;
+        tail.until(DEADLINE, |event| event.key_payload()["id"] == first + 499).await?;
         session
-            .run(&format!(
-                "insert into item select generate_series({first} + 500, {first} + 999)"
-            ))
+            .run(&format!("insert into item select generate_series({first} + 500, {first} + 999)"))
             .await?;
         process.kill().await?;
         process = connector.start()?;
@@ -85,25 +70,13 @@ async fn a_half_sent_transaction_is_continued_exactly_where_it_was_cut() -> Resu
         .run("insert into item select i, repeat('x', 100) from generate_series(1, 40000) i")
         .await?;
     let mut tail = database.tail("public.item")?;
-    tail.until(DEADLINE, |event| {
-        event.key_payload()["id"].as_u64() > Some(200)
-    })
-    .await?;
+    tail.until(DEADLINE, |event| event.key_payload()["id"].as_u64() > Some(200)).await?;
     process.kill().await?;
-    let before = tail
-        .to_end(DEADLINE)
-        .await?
-        .last()
-        .and_then(|event| event.key_payload()["id"].as_u64());
-    assert!(
-        before < Some(40_000),
-        "the transaction was sent whole before the SIGKILL"
-    );
+    let before =
+        tail.to_end(DEADLINE).await?.last().and_then(|event| event.key_payload()["id"].as_u64());
+    assert!(before < Some(40_000), "the transaction was sent whole before the SIGKILL");
     let mut process = connector.start_streaming().await?;
-    tail.until(DEADLINE, |event| {
-        event.key_payload()["id"].as_u64() > Some(2000)
-    })
-    .await?;
+    tail.until(DEADLINE, |event| event.key_payload()["id"].as_u64() > Some(2000)).await?;
     process.kill().await?;
     let mut process = connector.start_streaming().await?;
     let ids = ids(&database).await?;
@@ -117,21 +90,15 @@ async fn a_half_sent_transaction_is_continued_exactly_where_it_was_cut() -> Resu
 async fn a_transaction_open_across_a_restart_arrives_whole() -> Result<()> {
     let (database, session, connector) = item_table("across").await?;
     let mut process = connector.start_streaming().await?;
-    let open = database
-        .with("begin; insert into item select generate_series(1, 5)")
-        .await?;
+    let open = database.with("begin; insert into item select generate_series(1, 5)").await?;
     session.run("insert into item values (90)").await?;
     database.sync().await?;
-    open.run("insert into item select generate_series(6, 10)")
-        .await?;
+    open.run("insert into item select generate_series(6, 10)").await?;
     process.terminate().await?;
     open.run("commit").await?;
     let mut process = connector.start_streaming().await?;
     let ids = ids(&database).await?;
-    assert!(
-        ids.iter().copied().eq(std::iter::once(90).chain(1..=10)),
-        "{ids:?}"
-    );
+    assert!(ids.iter().copied().eq(std::iter::once(90).chain(1..=10)), "{ids:?}");
     process.terminate().await?;
     Ok(())
 }
@@ -140,18 +107,14 @@ async fn a_transaction_open_across_a_restart_arrives_whole() -> Result<()> {
 async fn a_cut_connection_to_postgresql_heals_without_loss_or_duplicate() -> Result<()> {
     let (database, session, connector) = item_table("cut").await?;
     let mut process = connector.start_streaming().await?;
-    session
-        .run("insert into item select generate_series(1, 1000)")
-        .await?;
+    session.run("insert into item select generate_series(1, 1000)").await?;
     database.sync().await?;
     let terminate = format!(
         "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{}'",
         connector.slot()
     );
     session.run(&terminate).await?;
-    session
-        .run("insert into item select generate_series(1001, 2000)")
-        .await?;
+    session.run("insert into item select generate_series(1001, 2000)").await?;
     let ids = ids(&database).await?;
     assert!(ids.iter().copied().eq(1..=2000), "{} events", ids.len());
     process.expect_running()?;
@@ -175,12 +138,7 @@ async fn a_slot_advanced_behind_our_back_is_a_named_gap() -> Result<()> {
     );
     session.run(&advance).await?;
     let mut process = connector.start()?;
-    assert_eq!(
-        process.exit_code(DEADLINE).await?,
-        1,
-        "{}",
-        process.log_end()
-    );
+    assert_eq!(process.exit_code(DEADLINE).await?, 1, "{}", process.log_end());
     let log = process.log();
     assert!(
         log.contains("CO013") && log.contains("gap") && log.contains(connector.slot()),
@@ -196,20 +154,10 @@ async fn a_slot_that_was_dropped_is_a_named_gap() -> Result<()> {
     database.sync().await?;
     process.terminate().await?;
     connector.wait_until_slot_free(&session).await?;
-    session
-        .run(&format!(
-            "select pg_drop_replication_slot('{}')",
-            connector.slot()
-        ))
-        .await?;
+    session.run(&format!("select pg_drop_replication_slot('{}')", connector.slot())).await?;
     session.run("insert into item values (1)").await?;
     let mut process = connector.start()?;
-    assert_eq!(
-        process.exit_code(DEADLINE).await?,
-        1,
-        "{}",
-        process.log_end()
-    );
+    assert_eq!(process.exit_code(DEADLINE).await?, 1, "{}", process.log_end());
     assert!(process.log().contains("CO012"), "{}", process.log());
     Ok(())
 }
@@ -222,22 +170,13 @@ async fn a_slot_that_was_dropped_and_made_again_is_a_named_gap() -> Result<()> {
     process.terminate().await?;
     connector.wait_until_slot_free(&session).await?;
     let slot = connector.slot();
-    session
-        .run(&format!("select pg_drop_replication_slot('{slot}')"))
-        .await?;
+    session.run(&format!("select pg_drop_replication_slot('{slot}')")).await?;
     session.run("insert into item values (1)").await?;
     session
-        .run(&format!(
-            "select pg_create_logical_replication_slot('{slot}', 'pgoutput')"
-        ))
+        .run(&format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput')"))
         .await?;
     let mut process = connector.start()?;
-    assert_eq!(
-        process.exit_code(DEADLINE).await?,
-        1,
-        "{}",
-        process.log_end()
-    );
+    assert_eq!(process.exit_code(DEADLINE).await?, 1, "{}", process.log_end());
     assert!(process.log().contains("CO013"), "{}", process.log());
     Ok(())
 }
@@ -249,10 +188,6 @@ async fn a_connector_that_has_nothing_to_do_ends_quickly() -> Result<()> {
     database.sync().await?;
     let asked = std::time::Instant::now();
     assert_eq!(process.terminate().await?, 0);
-    assert!(
-        asked.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        asked.elapsed()
-    );
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     Ok(())
 }

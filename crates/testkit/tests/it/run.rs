@@ -57,11 +57,7 @@ async fn run_with(body: &Value, store: &str) -> Result<testkit::connector::Finis
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("connector.json");
     std::fs::write(&file, body.to_string())?;
-    tributary(
-        &["run", "--config", &file.to_string_lossy(), "--store", store],
-        SOON,
-    )
-    .await
+    tributary(&["run", "--config", &file.to_string_lossy(), "--store", store], SOON).await
 }
 
 #[tokio::test]
@@ -76,18 +72,10 @@ async fn all_problems_of_a_configuration_are_told_at_once() -> Result<()> {
     }});
     let finished = run_with(&config, "kafka://127.0.0.1:1").await?;
     assert_eq!(finished.exit_code, 2, "{}", finished.stderr);
-    for told in [
-        "database.port",
-        "snapshot.mode",
-        "topic.prefixx",
-        "topic.prefix",
-        "tombstones.on.delete",
-    ] {
-        assert!(
-            finished.stderr.contains(told),
-            "`{told}` is not told of:\n{}",
-            finished.stderr
-        );
+    for told in
+        ["database.port", "snapshot.mode", "topic.prefixx", "topic.prefix", "tombstones.on.delete"]
+    {
+        assert!(finished.stderr.contains(told), "`{told}` is not told of:\n{}", finished.stderr);
     }
     Ok(())
 }
@@ -101,16 +89,8 @@ async fn an_unknown_key_is_refused_with_the_nearest_known_one() -> Result<()> {
     }});
     let finished = run_with(&config, "kafka://127.0.0.1:1").await?;
     assert_eq!(finished.exit_code, 2, "{}", finished.stderr);
-    assert!(
-        finished.stderr.contains("tombstones.on.deletes"),
-        "{}",
-        finished.stderr
-    );
-    assert!(
-        finished.stderr.contains("`tombstones.on.delete`"),
-        "{}",
-        finished.stderr
-    );
+    assert!(finished.stderr.contains("tombstones.on.deletes"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("`tombstones.on.delete`"), "{}", finished.stderr);
     Ok(())
 }
 
@@ -120,20 +100,14 @@ async fn a_command_line_that_makes_no_sense_is_misuse() -> Result<()> {
     assert_eq!(finished.exit_code, 2, "{}", finished.stderr);
     let finished = tributary(&["run", "--config", "/nowhere/connector.json"], SOON).await?;
     assert_eq!(finished.exit_code, 2, "{}", finished.stderr);
-    assert!(
-        finished.stderr.contains("/nowhere/connector.json"),
-        "{}",
-        finished.stderr
-    );
+    assert!(finished.stderr.contains("/nowhere/connector.json"), "{}", finished.stderr);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_bare_map_of_keys_is_a_configuration_too() -> Result<()> {
     let database = Stack::shared()?.database("bare").await?;
-    database
-        .with("create table item (id int primary key); insert into item values (1)")
-        .await?;
+    database.with("create table item (id int primary key); insert into item values (1)").await?;
     let connector = database.connector()?;
     let body: Value = serde_json::from_slice(&std::fs::read(connector.write_file()?)?)?;
     let mut config = body["config"].clone();
@@ -142,18 +116,9 @@ async fn a_bare_map_of_keys_is_a_configuration_too() -> Result<()> {
     let file = folder.path().join("bare.json");
     std::fs::write(&file, config.to_string())?;
     let store = format!("kafka://{}", database.bootstrap());
-    let arguments = [
-        "run",
-        "--config",
-        &file.to_string_lossy(),
-        "--store",
-        &store,
-    ];
+    let arguments = ["run", "--config", &file.to_string_lossy(), "--store", &store];
     let mut process = ConnectorProcess::start(&binary()?, &arguments, folder.path())?;
-    let events = database
-        .tail("public.item")?
-        .until(DEADLINE, |_| true)
-        .await;
+    let events = database.tail("public.item")?.until(DEADLINE, |_| true).await;
     events.map_err(|failure| failure.during(process.log_end()))?;
     assert_eq!(process.terminate().await?, 0);
     Ok(())
@@ -167,12 +132,7 @@ async fn a_column_of_an_unsupported_type_is_refused_by_name_with_the_way_out() -
         .await?;
     let connector = database.connector()?;
     let mut process = connector.start()?;
-    assert_eq!(
-        process.exit_code(DEADLINE).await?,
-        1,
-        "{}",
-        process.log_end()
-    );
+    assert_eq!(process.exit_code(DEADLINE).await?, 1, "{}", process.log_end());
     let log = process.log();
     for told in ["spot", "point", "column.exclude.list"] {
         assert!(log.contains(told), "`{told}` is not told of:\n{log}");
@@ -190,9 +150,7 @@ async fn a_column_of_an_unsupported_type_is_refused_by_name_with_the_way_out() -
 #[tokio::test]
 async fn a_password_is_never_printed() -> Result<()> {
     let database = Stack::shared()?.database("password").await?;
-    database
-        .with("create role pw_user login password 'pw-secret-1'")
-        .await?;
+    database.with("create role pw_user login password 'pw-secret-1'").await?;
     let connector = database
         .connector()?
         .set("database.user", "no_such_role")
@@ -201,10 +159,7 @@ async fn a_password_is_never_printed() -> Result<()> {
     let code = process.exit_code(SOON).await?;
     assert_eq!(code, 1, "{}", process.log_end());
     let log = process.log();
-    assert!(
-        log.contains("no_such_role") && !log.contains("hunter2-secret"),
-        "{log}"
-    );
+    assert!(log.contains("no_such_role") && !log.contains("hunter2-secret"), "{log}");
     Ok(())
 }
 

@@ -34,9 +34,8 @@ async fn snapshot_marks_the_first_and_the_last_row() -> Result<()> {
                insert into a values (1), (2), (3); insert into b values (1), (2), (3)",
         )
         .await?;
-    let connector = database
-        .connector()?
-        .set("table.include.list", "public.a,public.b,public.zz_marker");
+    let connector =
+        database.connector()?.set("table.include.list", "public.a,public.b,public.zz_marker");
     let mut process = connector.start_streaming().await?;
     let mut markers = BTreeMap::<String, usize>::new();
     database.sync().await?;
@@ -44,9 +43,7 @@ async fn snapshot_marks_the_first_and_the_last_row() -> Result<()> {
         for event in testkit::tail::read_topic(database.bootstrap(), &database.topic(table)).await?
         {
             let marker = event.payload()["source"]["snapshot"].clone();
-            *markers
-                .entry(marker.as_str().unwrap_or("?").to_owned())
-                .or_default() += 1;
+            *markers.entry(marker.as_str().unwrap_or("?").to_owned()).or_default() += 1;
         }
     }
     process.terminate().await?;
@@ -72,25 +69,19 @@ async fn a_transaction_open_while_the_slot_is_made_arrives_whole_and_once() -> R
     let connector = database.connector()?;
     let mut process = connector.start()?;
     let observer = database.session().await?;
-    let slot = format!(
-        "select 1 from pg_replication_slots where slot_name = '{}'",
-        connector.slot()
-    );
+    let slot =
+        format!("select 1 from pg_replication_slots where slot_name = '{}'", connector.slot());
     eventually("the slot is being made", DEADLINE, async || {
         process.expect_running()?;
         let found = observer.text(&slot).await?;
         Ok(Seen::when(found.is_some(), || process.log_end()))
     })
     .await?;
-    writer
-        .run("insert into item values (2); commit; insert into item values (3)")
-        .await?;
+    writer.run("insert into item values (2); commit; insert into item values (3)").await?;
     connector.wait_until_streaming(&mut process).await?;
     let events = database.events("public.item").await?;
-    let mut ids: Vec<Value> = events
-        .iter()
-        .map(|event| event.payload()["after"]["id"].clone())
-        .collect();
+    let mut ids: Vec<Value> =
+        events.iter().map(|event| event.payload()["after"]["id"].clone()).collect();
     ids.sort_by_key(Value::as_i64);
     assert_eq!(ids, [json!(1), json!(2), json!(3)]);
     process.terminate().await?;

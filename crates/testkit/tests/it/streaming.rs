@@ -10,9 +10,7 @@ use testkit::{Result, event};
 #[tokio::test]
 async fn insert_update_and_delete_arrive_in_order_with_a_tombstone() -> Result<()> {
     let database = Stack::shared()?.database("changes").await?;
-    let session = database
-        .with("create table item (id int primary key, name text)")
-        .await?;
+    let session = database.with("create table item (id int primary key, name text)").await?;
     let mut connector = database.connector()?.start_streaming().await?;
     session.run("insert into item values (1, 'a')").await?;
     session.run("update item set name = 'b'").await?;
@@ -26,20 +24,13 @@ async fn insert_update_and_delete_arrive_in_order_with_a_tombstone() -> Result<(
 #[tokio::test]
 async fn what_is_rolled_back_never_arrives() -> Result<()> {
     let database = Stack::shared()?.database("rollback").await?;
-    let session = database
-        .with("create table item (id int primary key)")
-        .await?;
+    let session = database.with("create table item (id int primary key)").await?;
     let mut connector = database.connector()?.start_streaming().await?;
-    session
-        .run("begin; insert into item select generate_series(100, 3000); rollback")
-        .await?;
+    session.run("begin; insert into item select generate_series(100, 3000); rollback").await?;
     session
         .run("begin; insert into item values (1); savepoint s; insert into item values (2); rollback to s; insert into item values (3); commit")
         .await?;
-    assert_eq!(
-        event::story(&database.events("public.item").await?),
-        "c(1) c(3)"
-    );
+    assert_eq!(event::story(&database.events("public.item").await?), "c(1) c(3)");
     connector.terminate().await?;
     Ok(())
 }
@@ -47,20 +38,13 @@ async fn what_is_rolled_back_never_arrives() -> Result<()> {
 #[tokio::test]
 async fn transactions_arrive_in_commit_order() -> Result<()> {
     let database = Stack::shared()?.database("order").await?;
-    let first = database
-        .with("create table item (id int primary key)")
-        .await?;
+    let first = database.with("create table item (id int primary key)").await?;
     let second = database.session().await?;
     let mut connector = database.connector()?.start_streaming().await?;
     first.run("begin; insert into item values (1)").await?;
-    second
-        .run("begin; insert into item values (2); commit")
-        .await?;
+    second.run("begin; insert into item values (2); commit").await?;
     first.run("insert into item values (3); commit").await?;
-    assert_eq!(
-        event::story(&database.events("public.item").await?),
-        "c(2) c(1) c(3)"
-    );
+    assert_eq!(event::story(&database.events("public.item").await?), "c(2) c(1) c(3)");
     connector.terminate().await?;
     Ok(())
 }
@@ -69,9 +53,7 @@ async fn transactions_arrive_in_commit_order() -> Result<()> {
 #[tokio::test]
 async fn all_rows_of_one_copy_arrive_once() -> Result<()> {
     let database = Stack::shared()?.database("copy").await?;
-    let session = database
-        .with("create table item (id int primary key, name text)")
-        .await?;
+    let session = database.with("create table item (id int primary key, name text)").await?;
     let mut connector = database.connector()?.start_streaming().await?;
     let sink = session.copy_in("copy item from stdin").await?;
     let mut sink = std::pin::pin!(sink);
@@ -79,9 +61,7 @@ async fn all_rows_of_one_copy_arrive_once() -> Result<()> {
     sink.send(Bytes::from(lines.join("\n") + "\n")).await?;
     sink.finish().await?;
     let events = database.events("public.item").await?;
-    let ids = events
-        .iter()
-        .filter_map(|event| event.payload()["after"]["id"].as_u64());
+    let ids = events.iter().filter_map(|event| event.payload()["after"]["id"].as_u64());
     assert!(ids.eq(1..=2000));
     connector.terminate().await?;
     Ok(())
@@ -90,34 +70,21 @@ async fn all_rows_of_one_copy_arrive_once() -> Result<()> {
 #[tokio::test]
 async fn a_single_change_of_a_quiet_database_arrives_within_a_second() -> Result<()> {
     let database = Stack::shared()?.database("latency").await?;
-    let session = database
-        .with("create table item (id int primary key)")
-        .await?;
+    let session = database.with("create table item (id int primary key)").await?;
     let mut connector = database.connector()?.start_streaming().await?;
     session.run("insert into item values (0)").await?;
     let mut tail = database.tail("public.item")?;
-    tail.until(Duration::from_secs(30), |event| {
-        event.key_payload()["id"] == 0
-    })
-    .await?;
+    tail.until(Duration::from_secs(30), |event| event.key_payload()["id"] == 0).await?;
     let mut slowest = Duration::ZERO;
     for id in 1..=10 {
         let committed = Instant::now();
-        session
-            .run(&format!("insert into item values ({id})"))
-            .await?;
-        let events = tail
-            .until(Duration::from_secs(30), |event| {
-                event.key_payload()["id"] == id
-            })
-            .await?;
+        session.run(&format!("insert into item values ({id})")).await?;
+        let events =
+            tail.until(Duration::from_secs(30), |event| event.key_payload()["id"] == id).await?;
         assert_eq!(events.len(), 1);
         slowest = slowest.max(committed.elapsed());
     }
-    assert!(
-        slowest < Duration::from_secs(1),
-        "the slowest of ten took {slowest:?}"
-    );
+    assert!(slowest < Duration::from_secs(1), "the slowest of ten took {slowest:?}");
     connector.terminate().await?;
     Ok(())
 }
@@ -125,20 +92,14 @@ async fn a_single_change_of_a_quiet_database_arrives_within_a_second() -> Result
 #[tokio::test]
 async fn a_column_added_while_streaming_is_in_the_next_event() -> Result<()> {
     let database = Stack::shared()?.database("addcolumn").await?;
-    let session = database
-        .with("create table item (id int primary key)")
-        .await?;
+    let session = database.with("create table item (id int primary key)").await?;
     let mut connector = database.connector()?.start_streaming().await?;
     session.run("insert into item values (1)").await?;
-    session
-        .run("alter table item add column name text default 'd'")
-        .await?;
+    session.run("alter table item add column name text default 'd'").await?;
     session.run("insert into item values (2, 'b')").await?;
     let events = database.events("public.item").await?;
-    let rows: Vec<String> = events
-        .iter()
-        .map(|event| event.payload()["after"].to_string())
-        .collect();
+    let rows: Vec<String> =
+        events.iter().map(|event| event.payload()["after"].to_string()).collect();
     assert_eq!(rows, [r#"{"id":1}"#, r#"{"id":2,"name":"b"}"#]);
     connector.terminate().await?;
     Ok(())
@@ -147,17 +108,13 @@ async fn a_column_added_while_streaming_is_in_the_next_event() -> Result<()> {
 #[tokio::test]
 async fn a_large_transaction_arrives_whole_and_in_order() -> Result<()> {
     let database = Stack::shared()?.database("bigtx").await?;
-    let session = database
-        .with("create table item (id int primary key, filler text)")
-        .await?;
+    let session = database.with("create table item (id int primary key, filler text)").await?;
     let mut connector = database.connector()?.start_streaming().await?;
     session
         .run("insert into item select i, repeat('x', 500) from generate_series(1, 60000) i")
         .await?;
     let events = database.events("public.item").await?;
-    let ids = events
-        .iter()
-        .filter_map(|event| event.key_payload()["id"].as_u64());
+    let ids = events.iter().filter_map(|event| event.key_payload()["id"].as_u64());
     assert!(ids.eq(1..=60_000));
     connector.terminate().await?;
     Ok(())

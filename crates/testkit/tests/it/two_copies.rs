@@ -16,14 +16,10 @@ async fn two_copies_started_together_double_nothing() -> Result<()> {
     let mut first = connector.start()?;
     let mut second = connector.start()?;
     for id in 1001..=2000 {
-        session
-            .run(&format!("insert into item values ({id})"))
-            .await?;
+        session.run(&format!("insert into item values ({id})")).await?;
     }
     database.sync().await?;
-    let working = [&mut first, &mut second]
-        .into_iter()
-        .filter_map(|copy| copy.exited().ok());
+    let working = [&mut first, &mut second].into_iter().filter_map(|copy| copy.exited().ok());
     assert!(
         working.filter(Option::is_none).count() >= 1,
         "{}\n{}",
@@ -31,10 +27,8 @@ async fn two_copies_started_together_double_nothing() -> Result<()> {
         second.log_end()
     );
     let events = database.events("public.item").await?;
-    let mut ids: Vec<u64> = events
-        .iter()
-        .filter_map(|event| event.key_payload()["id"].as_u64())
-        .collect();
+    let mut ids: Vec<u64> =
+        events.iter().filter_map(|event| event.key_payload()["id"].as_u64()).collect();
     let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
@@ -46,33 +40,21 @@ async fn two_copies_started_together_double_nothing() -> Result<()> {
 #[tokio::test]
 async fn a_second_copy_takes_over_or_waits_and_the_stream_goes_on() -> Result<()> {
     let database = Stack::shared()?.database("second").await?;
-    let session = database
-        .with("create table item (id int primary key)")
-        .await?;
+    let session = database.with("create table item (id int primary key)").await?;
     let connector = database.connector()?;
     let mut first = connector.start_streaming().await?;
-    session
-        .run("insert into item select generate_series(1, 500)")
-        .await?;
+    session.run("insert into item select generate_series(1, 500)").await?;
     database.sync().await?;
     let mut second = connector.start()?;
-    session
-        .run("insert into item select generate_series(501, 1000)")
-        .await?;
+    session.run("insert into item select generate_series(501, 1000)").await?;
     database.sync().await?;
-    session
-        .run("insert into item select generate_series(1001, 1500)")
-        .await?;
+    session.run("insert into item select generate_series(1001, 1500)").await?;
     let events = database.events("public.item").await?;
-    let ids = events
-        .iter()
-        .filter_map(|event| event.key_payload()["id"].as_u64());
+    let ids = events.iter().filter_map(|event| event.key_payload()["id"].as_u64());
     assert!(ids.eq(1..=1500), "{} events", events.len());
     eventually("one copy runs", DEADLINE, async || {
         let running = first.exited()?.is_none() || second.exited()?.is_none();
-        Ok(Seen::when(running, || {
-            format!("{}\n{}", first.log_end(), second.log_end())
-        }))
+        Ok(Seen::when(running, || format!("{}\n{}", first.log_end(), second.log_end())))
     })
     .await
 }
