@@ -5,6 +5,7 @@
 //! Never: a look at the connector's own state. The truth is PostgreSQL's journal, the evidence what a `read_committed`
 //! consumer finds.
 
+mod attack;
 mod check;
 mod schema;
 mod writer;
@@ -15,21 +16,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::connector::{Connector, ConnectorProcess};
 use crate::event::Event;
 use crate::session::Session;
 use crate::stack::{Database, Stack};
-use crate::tail::Tail;
-use crate::wait::{DEADLINE, Seen as Look, eventually, unix_ms_now};
+use crate::wait::DEADLINE;
 use crate::{Failure, Result};
 
+use attack::Attack;
+pub use attack::Silence;
 pub use check::{Seen, Verdict, check};
 pub use schema::{JournalEntry, TABLES};
 use writer::{Progress, Writer};
@@ -69,17 +66,6 @@ impl Plan {
             settings: Vec::new(),
         }
     }
-}
-
-/// One SIGKILL and what followed.
-#[derive(Clone, Debug)]
-pub struct Silence {
-    /// Row changes committed when it happened.
-    pub at_changes: u64,
-    /// It was killed a second time while it was taking over.
-    pub killed_again: bool,
-    /// From the last restart to the next event that a consumer read.
-    pub silence: Duration,
 }
 
 /// What one run found.
@@ -222,200 +208,6 @@ impl Progress {
     fn end_after(&self, changes: u64) {
         let wanted = self.changes.load(Ordering::Relaxed) + changes;
         self.changes_wanted.store(wanted, Ordering::Relaxed);
-    }
-}
-
-/// The connector, and what is done to it.
-struct Attack<'a> {
-    plan: &'a Plan,
-    random: StdRng,
-    connector: Connector,
-    process: ConnectorProcess,
-    silences: Vec<Silence>,
-    snapshot_was_killed: bool,
-    /// The newest event any reader of the topics has read.
-    newest: watch::Receiver<Newest>,
-    _readers: JoinSet<Result<()>>,
-}
-
-/// The newest event a reader has read: when it was read, and when the connector made it.
-#[derive(Clone, Copy, Debug)]
-struct Newest {
-    read_at: Instant,
-    made_at_unix_ms: i64,
-    is_snapshot: bool,
-}
-
-impl<'a> Attack<'a> {
-    fn begin(database: &Database, plan: &'a Plan) -> Result<Self> {
-        let mut connector = database
-            .connector()?
-            .set("topic.creation.default.partitions", &plan.partitions.to_string())
-            .set("topic.creation.default.replication.factor", "1");
-        for (key, value) in &plan.settings {
-            connector = connector.set(key, value);
-        }
-        let (sender, newest) = watch::channel(Newest {
-            read_at: Instant::now(),
-            made_at_unix_ms: 0,
-            is_snapshot: false,
-        });
-        let mut readers = JoinSet::new();
-        for table in &TABLES {
-            let tail = database.tail(&format!("public.{}", table.name))?;
-            readers.spawn(follow(tail, sender.clone()));
-        }
-        let process = connector.start()?;
-        Ok(Self {
-            plan,
-            random: StdRng::seed_from_u64(plan.seed),
-            connector,
-            process,
-            silences: Vec::new(),
-            snapshot_was_killed: false,
-            newest,
-            _readers: readers,
-        })
-    }
-
-    /// Kills it inside its snapshot, if the plan says so, and waits until it streams.
-    async fn through_snapshot(&mut self, narrate: &dyn Fn(&str)) -> Result<()> {
-        if self.plan.kill_in_snapshot {
-            self.wait_for_slot().await?;
-            let moment = Duration::from_millis(self.random.random_range(0..400));
-            tokio::time::sleep(moment).await;
-            let state = self.walsender_state().await?;
-            self.snapshot_was_killed = state.is_none();
-            self.process.kill().await?;
-            narrate(&format!(
-                "SIGKILL {moment:?} after the slot was there, {}",
-                if self.snapshot_was_killed {
-                    "inside the snapshot"
-                } else {
-                    "the snapshot was over already"
-                }
-            ));
-            self.process = self.connector.start()?;
-        }
-        self.connector.wait_until_streaming(&mut self.process).await?;
-        narrate("the snapshot is over, the stream runs");
-        Ok(())
-    }
-
-    /// Kills it at random moments until the writers are done.
-    async fn through_stream(&mut self, progress: &Progress, narrate: &dyn Fn(&str)) -> Result<()> {
-        let wanted = progress.changes_wanted.load(Ordering::Relaxed);
-        let first = wanted - self.plan.changes;
-        for number in 0..self.plan.kills {
-            let place = f64::from(number) + self.random.random_range(0.1..0.9);
-            let share = place / f64::from(self.plan.kills) * 0.9;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a random place in a run"
-            )]
-            let target = first + (self.plan.changes as f64 * share) as u64;
-            self.wait_for_changes(progress, target).await?;
-            tokio::time::sleep(Duration::from_millis(self.random.random_range(0..100))).await;
-            let silence = self.kill_and_restart(progress).await?;
-            narrate(&format!("SIGKILL {}: silent for {:?}", number + 1, silence.silence));
-            self.silences.push(silence);
-        }
-        Ok(())
-    }
-
-    async fn kill_and_restart(&mut self, progress: &Progress) -> Result<Silence> {
-        let killed_again = self.random.random_bool(0.25);
-        let until_second_kill = Duration::from_millis(self.random.random_range(0..600));
-        self.process.kill().await?;
-        let at_changes = progress.changes.load(Ordering::Relaxed);
-        let mut restarted_unix_ms = unix_ms_now();
-        self.process = self.connector.start()?;
-        if killed_again {
-            tokio::time::sleep(until_second_kill).await;
-            self.process.kill().await?;
-            restarted_unix_ms = unix_ms_now();
-            self.process = self.connector.start()?;
-        }
-        let started = self.process.started();
-        let mut newest = self.newest.clone();
-        let next = newest
-            .wait_for(|newest| newest.made_at_unix_ms > restarted_unix_ms && !newest.is_snapshot);
-        let Ok(Ok(next)) =
-            tokio::time::timeout(DEADLINE, next).await.map(|next| next.map(|next| *next))
-        else {
-            self.process.expect_running()?;
-            return Err(Failure::new(format!(
-                "no event within {DEADLINE:?} of the restart:\n{}",
-                self.process.log_end()
-            )));
-        };
-        Ok(Silence {
-            at_changes,
-            killed_again,
-            silence: next.read_at.saturating_duration_since(started),
-        })
-    }
-
-    async fn wait_for_changes(&mut self, progress: &Progress, target: u64) -> Result<()> {
-        eventually("the writers write", DEADLINE * 5, async || {
-            self.process.expect_running()?;
-            let changes = progress.changes.load(Ordering::Relaxed);
-            Ok(Look::when(changes >= target, || format!("{changes} of {target} changes")))
-        })
-        .await
-    }
-
-    async fn wait_for_slot(&mut self) -> Result<()> {
-        let session = self.connector.database().session().await?;
-        let query = format!(
-            "select 1 from pg_replication_slots where slot_name = '{}'",
-            self.connector.slot()
-        );
-        let process = &mut self.process;
-        eventually("the slot is made", DEADLINE, async || {
-            process.expect_running()?;
-            let found = session.text(&query).await?;
-            Ok(Look::when(found.is_some(), || process.log_end()))
-        })
-        .await
-    }
-
-    /// State of the walsender that streams the slot, if there is one.
-    async fn walsender_state(&self) -> Result<Option<String>> {
-        let session = self.connector.database().session().await?;
-        let query = format!(
-            "select state from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid where s.slot_name = '{}' and state in ('catchup', 'streaming')",
-            self.connector.slot()
-        );
-        session.text(&query).await
-    }
-}
-
-/// Reads a topic as it grows and tells of its newest event.
-async fn follow(mut tail: Tail, newest: watch::Sender<Newest>) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Envelope<'a> {
-        ts_ms: i64,
-        op: &'a str,
-    }
-    loop {
-        let Some(event) = tail.next(Instant::now() + DEADLINE).await? else {
-            continue;
-        };
-        let envelope = event
-            .value
-            .as_deref()
-            .and_then(|value| serde_json::from_slice::<Envelope<'_>>(value).ok());
-        if let Some(envelope) = envelope {
-            let made = Newest {
-                read_at: event.read_at,
-                made_at_unix_ms: envelope.ts_ms,
-                is_snapshot: envelope.op == "r",
-            };
-            newest.send_replace(made);
-        }
     }
 }
 

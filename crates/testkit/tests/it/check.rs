@@ -6,7 +6,7 @@ use testkit::Result;
 use testkit::connector::{Connector, Finished, tributary};
 use testkit::stack::Stack;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 async fn check(connector: &Connector) -> Result<Finished> {
     let file = connector.write_file()?;

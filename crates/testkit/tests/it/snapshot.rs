@@ -124,7 +124,7 @@ async fn a_snapshot_of_a_large_table_is_complete() -> Result<()> {
         .await?;
     let connector = database.connector()?.set("snapshot.max.threads", "3");
     let mut process = connector.start_streaming().await?;
-    database.sync_within(Duration::from_secs(120)).await?;
+    database.sync_within(Duration::from_mins(2)).await?;
     let mut seen = vec![0_u32; 60_001];
     let mut tail = database.tail("public.item")?;
     tail.each_to_end(DEADLINE, |event| {
