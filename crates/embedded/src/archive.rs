@@ -42,11 +42,7 @@ fn try_unpack(jar: &Path, folder: &Path) -> io::Result<()> {
             return Err(io::Error::other("a path leads out of the folder"));
         }
         if !entry.header().entry_type().is_symlink() {
-            let readable = if mode & 0o100 != 0 || path.is_dir() {
-                0o755
-            } else {
-                0o644
-            };
+            let readable = if mode & 0o100 != 0 || path.is_dir() { 0o755 } else { 0o644 };
             fs::set_permissions(&path, fs::Permissions::from_mode(readable))?;
         }
     }

@@ -21,11 +21,7 @@ const LOCK_POLL: Duration = Duration::from_millis(50);
 /// `TRIBUTARY_CACHE`, else `$XDG_CACHE_HOME/tributary`, else `~/.cache/tributary`. As root the last two only if other users can
 /// enter them (PostgreSQL runs as one of those), else `/var/cache/tributary`.
 pub(crate) fn folder() -> Result<PathBuf, EmbeddedError> {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = if let Some(folder) = set("TRIBUTARY_CACHE") {
         folder
     } else {
@@ -39,10 +35,7 @@ pub(crate) fn folder() -> Result<PathBuf, EmbeddedError> {
     };
     create(&folder)
         .and_then(|()| fs::canonicalize(&folder))
-        .map_err(|source| EmbeddedError::Cache {
-            path: folder,
-            source,
-        })
+        .map_err(|source| EmbeddedError::Cache { path: folder, source })
 }
 
 /// Creates a folder, with those above it, that everybody may enter and read whatever the umask says.
@@ -69,10 +62,7 @@ pub(crate) struct CacheLock {
 /// Waits until no other process changes the cache.
 pub(crate) async fn lock(folder: &Path) -> Result<CacheLock, EmbeddedError> {
     let path = folder.join("lock");
-    let unusable = |source| EmbeddedError::Cache {
-        path: folder.to_owned(),
-        source,
-    };
+    let unusable = |source| EmbeddedError::Cache { path: folder.to_owned(), source };
     let file = fs::OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -87,10 +77,7 @@ pub(crate) async fn lock(folder: &Path) -> Result<CacheLock, EmbeddedError> {
                 tokio::time::sleep(LOCK_POLL).await;
             }
             Err(fs::TryLockError::WouldBlock) => {
-                return Err(EmbeddedError::CacheBusy {
-                    path,
-                    waited: begun.elapsed(),
-                });
+                return Err(EmbeddedError::CacheBusy { path, waited: begun.elapsed() });
             }
             Err(fs::TryLockError::Error(source)) => return Err(unusable(source)),
         }

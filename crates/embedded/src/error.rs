@@ -257,10 +257,7 @@ pub enum EmbeddedError {
     )]
     NoUser,
     /// No installed PostgreSQL fits, and only an installed one was wanted.
-    #[error(
-        "[EM022] no installed PostgreSQL {wanted}\n  fix: {}",
-        install_command("postgres")
-    )]
+    #[error("[EM022] no installed PostgreSQL {wanted}\n  fix: {}", install_command("postgres"))]
     NotInstalled {
         /// `13 or later`, or the major version.
         wanted: String,
@@ -330,10 +327,6 @@ impl EmbeddedError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::File { action, path, source }
     }
 }

@@ -15,17 +15,10 @@ pub(crate) fn find(needs: &str, minimum: u32) -> Result<PathBuf, EmbeddedError> 
     let from_home = env::var_os("JAVA_HOME")
         .map(|home| PathBuf::from(home).join("bin/java"))
         .filter(|java| java.is_file());
-    let path = from_home
-        .or_else(|| tools::in_path("java"))
-        .ok_or(EmbeddedError::JavaMissing)?;
+    let path = from_home.or_else(|| tools::in_path("java")).ok_or(EmbeddedError::JavaMissing)?;
     let found = major_version(&path)?;
     if found < minimum {
-        return Err(EmbeddedError::JavaTooOld {
-            path,
-            found,
-            needs: needs.to_owned(),
-            minimum,
-        });
+        return Err(EmbeddedError::JavaTooOld { path, found, needs: needs.to_owned(), minimum });
     }
     Ok(path)
 }
@@ -34,10 +27,7 @@ fn major_version(java: &Path) -> Result<u32, EmbeddedError> {
     let output = Command::new(java)
         .arg("-version")
         .output()
-        .map_err(|source| EmbeddedError::Spawn {
-            program: java.to_owned(),
-            source,
-        })?;
+        .map_err(|source| EmbeddedError::Spawn { program: java.to_owned(), source })?;
     Ok(parse(&String::from_utf8_lossy(&output.stderr)))
 }
 
@@ -49,12 +39,8 @@ fn parse(output: &str) -> u32 {
         .find_map(|line| line.split('"').nth(1))
         .unwrap_or_default();
     let version = version.strip_prefix("1.").unwrap_or(version);
-    let digits = version
-        .split(|letter: char| !letter.is_ascii_digit())
-        .next();
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or_default()
+    let digits = version.split(|letter: char| !letter.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -63,14 +49,8 @@ mod tests {
 
     #[test]
     fn the_major_version_is_read_from_old_and_new_spellings() {
-        assert_eq!(
-            parse("openjdk version \"17.0.15\" 2025-04-15\nOpenJDK Runtime"),
-            17
-        );
-        assert_eq!(
-            parse("Picked up JAVA_TOOL_OPTIONS: -Dx\njava version \"1.8.0_392\""),
-            8
-        );
+        assert_eq!(parse("openjdk version \"17.0.15\" 2025-04-15\nOpenJDK Runtime"), 17);
+        assert_eq!(parse("Picked up JAVA_TOOL_OPTIONS: -Dx\njava version \"1.8.0_392\""), 8);
         assert_eq!(parse("openjdk version \"26-ea\" 2026-03-17"), 26);
         assert_eq!(parse("command not found"), 0);
     }

@@ -21,21 +21,13 @@ impl Artifact {
 
     /// Folder of the artifact within a Maven repository: `org/apache/kafka/kafka-clients/4.3.1`.
     pub(crate) fn repository_folder(&self) -> String {
-        format!(
-            "{}/{}/{}",
-            self.group.replace('.', "/"),
-            self.name,
-            self.version
-        )
+        format!("{}/{}/{}", self.group.replace('.', "/"), self.name, self.version)
     }
 }
 
 /// All artifacts of a lock file: lines of `sha256 size group:name:version`, `#` begins a comment.
 pub(crate) fn artifacts(text: &'static str) -> Vec<Artifact> {
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(artifact)
-        .collect()
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(artifact).collect()
 }
 
 fn artifact(line: &'static str) -> Option<Artifact> {
@@ -46,13 +38,7 @@ fn artifact(line: &'static str) -> Option<Artifact> {
     let group = coordinates.next()?;
     let name = coordinates.next()?;
     let version = coordinates.next()?;
-    Some(Artifact {
-        sha256,
-        size_bytes,
-        group,
-        name,
-        version,
-    })
+    Some(Artifact { sha256, size_bytes, group, name, version })
 }
 
 pub(crate) const KAFKA_4: &str = include_str!("../lock/kafka-4.3.1.lock");

@@ -16,28 +16,18 @@ pub(crate) fn tail(log: &Path) -> String {
         Err(error) => return format!("  (no log: {error})"),
     };
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES_MAX)..]);
-    let mut lines: Vec<&str> = text
-        .lines()
-        .rev()
-        .filter(|line| !line.trim().is_empty())
-        .take(TAIL_LINES_MAX)
-        .collect();
+    let mut lines: Vec<&str> =
+        text.lines().rev().filter(|line| !line.trim().is_empty()).take(TAIL_LINES_MAX).collect();
     lines.reverse();
     if lines.is_empty() {
         return "  (the log is empty)".to_owned();
     }
-    lines
-        .iter()
-        .map(|line| format!("  {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Length of a log file, 0 if there is none yet.
 pub(crate) fn length_bytes(log: &Path) -> u64 {
-    fs::metadata(log)
-        .map(|metadata| metadata.len())
-        .unwrap_or_default()
+    fs::metadata(log).map(|metadata| metadata.len()).unwrap_or_default()
 }
 
 /// Whether a log says, after the first `offset_bytes`, that a port was taken.

@@ -39,18 +39,12 @@ pub(crate) async fn provide(
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<(), EmbeddedError> {
-    let paths: Vec<PathBuf> = artifacts
-        .iter()
-        .map(|one| folder.join(one.file_name()))
-        .collect();
+    let paths: Vec<PathBuf> = artifacts.iter().map(|one| folder.join(one.file_name())).collect();
     if paths.iter().all(|path| is_verified(path)) {
         return Ok(());
     }
     let _lock = cache::lock(cache).await?;
-    let unusable = |source| EmbeddedError::Cache {
-        path: folder.to_owned(),
-        source,
-    };
+    let unusable = |source| EmbeddedError::Cache { path: folder.to_owned(), source };
     cache::create(folder).map_err(unusable)?;
     let mut wanted = unverified(artifacts, folder).map_err(unusable)?;
     for attempt in 1.. {
@@ -66,19 +60,12 @@ pub(crate) async fn provide(
         }
         wanted = unverified(&wanted, folder).map_err(unusable)?;
     }
-    VERIFIED
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .extend(paths);
+    VERIFIED.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
     Ok(())
 }
 
 fn is_verified(path: &Path) -> bool {
-    VERIFIED
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .contains(path)
-        && path.is_file()
+    VERIFIED.lock().unwrap_or_else(PoisonError::into_inner).contains(path) && path.is_file()
 }
 
 /// The artifacts that are missing in `folder`; what is there with another checksum is removed.
@@ -105,25 +92,18 @@ async fn fetch(
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<(), EmbeddedError> {
-    let mvn = tools::in_path("mvn").ok_or_else(|| EmbeddedError::MavenMissing {
-        what: what.to_owned(),
-    })?;
+    let mvn = tools::in_path("mvn")
+        .ok_or_else(|| EmbeddedError::MavenMissing { what: what.to_owned() })?;
     let step = format!("fetch {what}");
     let total_bytes = artifacts.iter().map(|artifact| artifact.size_bytes).sum();
-    progress.event(Event::Started {
-        step: &step,
-        total_bytes: Some(total_bytes),
-    });
+    progress.event(Event::Started { step: &step, total_bytes: Some(total_bytes) });
     info!(total_bytes, "fetching {what}, {} files", artifacts.len());
 
     let repository = cache.join("m2");
     let project = tempfile::Builder::new()
         .prefix("fetch-")
         .tempdir_in(cache)
-        .map_err(|source| EmbeddedError::Cache {
-            path: cache.to_owned(),
-            source,
-        })?;
+        .map_err(|source| EmbeddedError::Cache { path: cache.to_owned(), source })?;
     let log = project.path().join("mvn.log");
     let pom = project.path().join("pom.xml");
     fs::write(&pom, project_file(artifacts)).map_err(EmbeddedError::file("write", &pom))?;
@@ -133,27 +113,16 @@ async fn fetch(
             break code;
         }
         let done_bytes = arrived_bytes(artifacts, &repository).min(total_bytes);
-        progress.event(Event::Advanced {
-            step: &step,
-            done_bytes,
-            total_bytes,
-        });
+        progress.event(Event::Advanced { step: &step, done_bytes, total_bytes });
     };
     running.close_and_keep();
 
     // Also after a failure: what came well need not come again.
     let moved = move_verified(artifacts, &repository, folder)?;
     if code != 0 || moved < artifacts.len() {
-        return Err(EmbeddedError::Fetch {
-            what: what.to_owned(),
-            tail: log::tail(&log),
-        });
+        return Err(EmbeddedError::Fetch { what: what.to_owned(), tail: log::tail(&log) });
     }
-    progress.event(Event::Advanced {
-        step: &step,
-        done_bytes: total_bytes,
-        total_bytes,
-    });
+    progress.event(Event::Advanced { step: &step, done_bytes: total_bytes, total_bytes });
     progress.event(Event::Finished { step: &step });
     Ok(())
 }
@@ -171,11 +140,7 @@ fn start(mvn: PathBuf, repository: &Path, project: &Path) -> Result<Watched, Emb
         folder: project.to_owned(),
         log: project.join("mvn.log"),
         user: None,
-        ending: Ending {
-            signal: "TERM",
-            grace: Duration::from_secs(2),
-            remove: None,
-        },
+        ending: Ending { signal: "TERM", grace: Duration::from_secs(2), remove: None },
     };
     command.start()
 }
@@ -202,11 +167,7 @@ fn move_verified(
         } else {
             fs::remove_file(&from).map_err(EmbeddedError::file("remove", &from))?;
             let expected = artifact.sha256.to_owned();
-            mismatch = Some(EmbeddedError::Checksum {
-                file,
-                expected,
-                found,
-            });
+            mismatch = Some(EmbeddedError::Checksum { file, expected, found });
         }
     }
     mismatch.map_or(Ok(moved), Err)
@@ -263,10 +224,7 @@ mod tests {
         let artifacts = lock::artifacts(lock::KAFKA_4);
         let project = project_file(&artifacts);
         assert_eq!(project.matches("<dependency>").count(), artifacts.len());
-        assert_eq!(
-            project.matches("<artifactId>*</artifactId>").count(),
-            artifacts.len()
-        );
+        assert_eq!(project.matches("<artifactId>*</artifactId>").count(), artifacts.len());
     }
 
     #[test]

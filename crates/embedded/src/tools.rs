@@ -19,47 +19,23 @@ pub fn find(tool: &str) -> Result<PathBuf, EmbeddedError> {
         .map(|folder| folder.join(tool))
         .find(|path| path.is_file())
         .or_else(|| in_path(tool))
-        .ok_or_else(|| EmbeddedError::ToolMissing {
-            tool: tool.to_owned(),
-        })
+        .ok_or_else(|| EmbeddedError::ToolMissing { tool: tool.to_owned() })
 }
 
 /// Finds a program in `PATH`.
 pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// The command that installs `tool` with this machine's package manager.
 pub(crate) fn install_command(tool: &str) -> String {
     let managers = [
-        (
-            "apt-get",
-            "apt-get install -y",
-            ["openjdk-17-jre-headless", "maven", "postgresql"],
-        ),
-        (
-            "dnf",
-            "dnf install -y",
-            ["java-17-openjdk-headless", "maven", "postgresql-server"],
-        ),
-        (
-            "apk",
-            "apk add",
-            ["openjdk17-jre-headless", "maven", "postgresql"],
-        ),
-        (
-            "pacman",
-            "pacman -S --noconfirm",
-            ["jre17-openjdk-headless", "maven", "postgresql"],
-        ),
-        (
-            "brew",
-            "brew install",
-            ["openjdk@17", "maven", "postgresql@17"],
-        ),
+        ("apt-get", "apt-get install -y", ["openjdk-17-jre-headless", "maven", "postgresql"]),
+        ("dnf", "dnf install -y", ["java-17-openjdk-headless", "maven", "postgresql-server"]),
+        ("apk", "apk add", ["openjdk17-jre-headless", "maven", "postgresql"]),
+        ("pacman", "pacman -S --noconfirm", ["jre17-openjdk-headless", "maven", "postgresql"]),
+        ("brew", "brew install", ["openjdk@17", "maven", "postgresql@17"]),
     ];
     let column = match tool {
         "java" => 0,
@@ -71,9 +47,6 @@ pub(crate) fn install_command(tool: &str) -> String {
     });
     match found {
         Some((_, command, packages)) => format!("{command} {}", packages[column]),
-        None => format!(
-            "install `{}` with your package manager",
-            managers[0].2[column]
-        ),
+        None => format!("install `{}` with your package manager", managers[0].2[column]),
     }
 }

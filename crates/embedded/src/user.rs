@@ -41,20 +41,15 @@ pub(crate) fn for_postgres() -> Result<Option<User>, EmbeddedError> {
 pub(crate) fn check_enterable(folder: &Path, user: &User) -> Result<(), EmbeddedError> {
     match first_closed(folder, user) {
         None => Ok(()),
-        Some(closed) => Err(EmbeddedError::NotEnterable {
-            path: closed.to_owned(),
-            user: user.name.clone(),
-        }),
+        Some(closed) => {
+            Err(EmbeddedError::NotEnterable { path: closed.to_owned(), user: user.name.clone() })
+        }
     }
 }
 
 /// Whether every user may pass through all folders on the way to `folder`, as far as they exist.
 pub(crate) fn is_enterable_by_all(folder: &Path) -> bool {
-    let nobody = User {
-        name: String::new(),
-        uid: u32::MAX,
-        gid: u32::MAX,
-    };
+    let nobody = User { name: String::new(), uid: u32::MAX, gid: u32::MAX };
     first_closed(folder, &nobody).is_none()
 }
 
@@ -84,11 +79,7 @@ fn parse(passwd: &str, name: &str) -> Option<User> {
     })?;
     let uid = fields.nth(1)?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
-    Some(User {
-        name: name.to_owned(),
-        uid,
-        gid,
-    })
+    Some(User { name: name.to_owned(), uid, gid })
 }
 
 #[cfg(test)]

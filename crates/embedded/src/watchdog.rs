@@ -59,10 +59,7 @@ impl Guarded {
     /// Starts the program. Returns when the operating system has given it a process id.
     pub(crate) fn start(self) -> Result<Watched, EmbeddedError> {
         let program = self.program.clone();
-        let failed = |source| EmbeddedError::Spawn {
-            program: program.clone(),
-            source,
-        };
+        let failed = |source| EmbeddedError::Spawn { program: program.clone(), source };
         let mut child = self.command().spawn().map_err(failed)?;
         let (Some(orders), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(std::io::Error::other("no pipe to the watchdog")));
@@ -79,12 +76,7 @@ impl Guarded {
             .name(format!("reaper-{pid}"))
             .spawn(move || reap(child, lines, &sender))
             .map_err(failed)?;
-        Ok(Watched {
-            pid,
-            orders: Some(orders),
-            exit_code,
-            reaper: Some(reaper),
-        })
+        Ok(Watched { pid, orders: Some(orders), exit_code, reaper: Some(reaper) })
     }
 
     fn command(self) -> Command {
@@ -144,10 +136,7 @@ impl Watched {
         if let Some(code) = self.ended(grace).await {
             return code;
         }
-        warn!(
-            pid = self.pid,
-            signal, "process {} outlived SIG{signal}, killing it", self.pid
-        );
+        warn!(pid = self.pid, signal, "process {} outlived SIG{signal}, killing it", self.pid);
         self.signal("KILL");
         self.ended(grace).await.unwrap_or(-1)
     }
@@ -173,10 +162,7 @@ impl Drop for Watched {
         if let Some(reaper) = self.reaper.take()
             && reaper.join().is_err()
         {
-            warn!(
-                pid = self.pid,
-                "the thread waiting for process {} panicked", self.pid
-            );
+            warn!(pid = self.pid, "the thread waiting for process {} panicked", self.pid);
         }
     }
 }
@@ -188,10 +174,7 @@ fn reap(
     exit_code: &watch::Sender<Option<i32>>,
 ) {
     for line in lines.map_while(Result::ok) {
-        if let Some(code) = line
-            .strip_prefix("exit ")
-            .and_then(|code| code.parse().ok())
-        {
+        if let Some(code) = line.strip_prefix("exit ").and_then(|code| code.parse().ok()) {
             exit_code.send_replace(Some(code));
         }
     }
@@ -210,11 +193,7 @@ fn reap(
 pub(crate) async fn run(command: Guarded, deadline: Duration) -> Result<i32, EmbeddedError> {
     let mut watched = command.start()?;
     let code = watched.ended(deadline).await;
-    let code = if let Some(code) = code {
-        code
-    } else {
-        watched.end("KILL", deadline).await
-    };
+    let code = if let Some(code) = code { code } else { watched.end("KILL", deadline).await };
     watched.close_and_keep();
     Ok(code)
 }

@@ -7,6 +7,8 @@ shift 4
 exec 3<&0
 "$@" </dev/null >>"$log" 2>&1 3<&- &
 program=$!
+# Nobody may be left to read what we print; that must not end us before the folder is removed.
+trap '' PIPE
 echo "$program"
 
 {

@@ -40,19 +40,13 @@ impl Folder {
             .tempdir_in(&parent)
             .map_err(EmbeddedError::file("create", parent))?
             .keep();
-        Ok(Self {
-            path,
-            temporary: true,
-        })
+        Ok(Self { path, temporary: true })
     }
 
     pub(super) fn given(path: &Path) -> Result<Self, EmbeddedError> {
         fs::create_dir_all(path).map_err(EmbeddedError::file("create", path))?;
         let path = fs::canonicalize(path).map_err(EmbeddedError::file("open", path))?;
-        Ok(Self {
-            path,
-            temporary: false,
-        })
+        Ok(Self { path, temporary: false })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -75,10 +69,7 @@ impl Folder {
                 continue;
             };
             let keystore = format!("{}\n{}", tls.private_key_pem, tls.certificate_chain_pem);
-            self.write(
-                &configuration::store(&self.path, listener, "keystore"),
-                &keystore,
-            )?;
+            self.write(&configuration::store(&self.path, listener, "keystore"), &keystore)?;
             self.write(
                 &configuration::store(&self.path, listener, "truststore"),
                 &tls.trusted_pem,
@@ -118,18 +109,8 @@ pub(super) struct Broker {
 
 impl Broker {
     pub(super) fn new(folder: Folder) -> Self {
-        let ports = Ports {
-            plaintext: 0,
-            controller: 0,
-            others: Vec::new(),
-        };
-        Self {
-            watched: None,
-            folder,
-            ports,
-            log_bytes_before: 0,
-            wanted: false,
-        }
+        let ports = Ports { plaintext: 0, controller: 0, others: Vec::new() };
+        Self { watched: None, folder, ports, log_bytes_before: 0, wanted: false }
     }
 
     /// Takes its ports and writes its properties; `number` counts from 1.
@@ -139,8 +120,7 @@ impl Broker {
         number: usize,
     ) -> Result<(), EmbeddedError> {
         self.ports = cluster.ports[number - 1].clone();
-        self.folder
-            .write(PROPERTIES, &cluster.properties(number, &self.folder.path))
+        self.folder.write(PROPERTIES, &cluster.properties(number, &self.folder.path))
     }
 
     /// Starts the process.
@@ -184,10 +164,7 @@ impl Broker {
 
     /// `None` unless it runs.
     pub(super) fn pid(&self) -> Option<u32> {
-        self.watched
-            .as_ref()
-            .filter(|watched| watched.exit_code().is_none())
-            .map(Watched::pid)
+        self.watched.as_ref().filter(|watched| watched.exit_code().is_none()).map(Watched::pid)
     }
 
     /// Whether it was started and not killed by us since.
@@ -232,10 +209,6 @@ impl Broker {
 
     /// What is removed anyway needs no orderly end.
     fn stop_signal(&self) -> &'static str {
-        if self.folder.temporary {
-            "KILL"
-        } else {
-            "TERM"
-        }
+        if self.folder.temporary { "KILL" } else { "TERM" }
     }
 }

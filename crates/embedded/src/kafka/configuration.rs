@@ -38,10 +38,7 @@ impl Cluster<'_> {
         lines
             .iter()
             .map(|(name, value)| {
-                format!(
-                    "{name}={}\n",
-                    value.replace('\\', "\\\\").replace('\n', "\\n")
-                )
+                format!("{name}={}\n", value.replace('\\', "\\\\").replace('\n', "\\n"))
             })
             .collect()
     }
@@ -54,17 +51,11 @@ impl Cluster<'_> {
             .map(|(id, ports)| format!("{id}@127.0.0.1:{}", ports.controller))
             .collect();
         let mut advertised = vec![format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext)];
-        let mut protocols = vec![
-            "PLAINTEXT:PLAINTEXT".to_owned(),
-            "CONTROLLER:PLAINTEXT".to_owned(),
-        ];
+        let mut protocols =
+            vec!["PLAINTEXT:PLAINTEXT".to_owned(), "CONTROLLER:PLAINTEXT".to_owned()];
         for (listener, port) in self.options.listeners.iter().zip(&ports.others) {
             advertised.push(format!("{}://127.0.0.1:{port}", listener.name));
-            protocols.push(format!(
-                "{}:{}",
-                listener.name,
-                protocol(&listener.security)
-            ));
+            protocols.push(format!("{}:{}", listener.name, protocol(&listener.security)));
         }
         let advertised = advertised.join(",");
         let replicas = brokers.min(3).to_string();
@@ -89,14 +80,8 @@ impl Cluster<'_> {
             ("transaction.state.log.num.partitions", INTERNAL_PARTITIONS),
             ("transaction.state.log.replication.factor", &replicas),
             ("transaction.state.log.min.isr", in_sync),
-            (
-                "share.coordinator.state.topic.num.partitions",
-                INTERNAL_PARTITIONS,
-            ),
-            (
-                "share.coordinator.state.topic.replication.factor",
-                &replicas,
-            ),
+            ("share.coordinator.state.topic.num.partitions", INTERNAL_PARTITIONS),
+            ("share.coordinator.state.topic.replication.factor", &replicas),
             ("share.coordinator.state.topic.min.isr", in_sync),
             ("group.initial.rebalance.delay.ms", "0"),
             // A killed broker loses its leaderships after this time.
@@ -138,39 +123,24 @@ fn security(listener: &Listener, users: &[SaslUser], folder: &Path) -> Vec<(Stri
         };
         lines.extend([
             ("ssl.keystore.type".to_owned(), "PEM".to_owned()),
-            (
-                "ssl.keystore.location".to_owned(),
-                store(folder, listener, "keystore"),
-            ),
+            ("ssl.keystore.location".to_owned(), store(folder, listener, "keystore")),
             ("ssl.truststore.type".to_owned(), "PEM".to_owned()),
-            (
-                "ssl.truststore.location".to_owned(),
-                store(folder, listener, "truststore"),
-            ),
+            ("ssl.truststore.location".to_owned(), store(folder, listener, "truststore")),
             ("ssl.client.auth".to_owned(), client_auth.to_owned()),
         ]);
     }
     if let Some(mechanisms) = mechanisms {
-        let names: Vec<&str> = mechanisms
-            .iter()
-            .map(|mechanism| mechanism.as_str())
-            .collect();
+        let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.as_str()).collect();
         lines.push(("sasl.enabled.mechanisms".to_owned(), names.join(",")));
         lines.extend(mechanisms.iter().map(|mechanism| login(*mechanism, users)));
     }
     lines.extend(listener.settings.iter().cloned());
-    lines
-        .into_iter()
-        .map(|(name, value)| (format!("{prefix}{name}"), value))
-        .collect()
+    lines.into_iter().map(|(name, value)| (format!("{prefix}{name}"), value)).collect()
 }
 
 /// Path of a listener's store: `keystore` or `truststore`.
 pub(super) fn store(folder: &Path, listener: &Listener, kind: &str) -> String {
-    folder
-        .join(format!("{}.{kind}.pem", listener.name.to_lowercase()))
-        .display()
-        .to_string()
+    folder.join(format!("{}.{kind}.pem", listener.name.to_lowercase())).display().to_string()
 }
 
 fn login(mechanism: SaslMechanism, users: &[SaslUser]) -> (String, String) {
@@ -192,10 +162,7 @@ fn login(mechanism: SaslMechanism, users: &[SaslUser]) -> (String, String) {
             )
         }
     };
-    (
-        format!("{}.sasl.jaas.config", mechanism.as_str().to_lowercase()),
-        module,
-    )
+    (format!("{}.sasl.jaas.config", mechanism.as_str().to_lowercase()), module)
 }
 
 #[cfg(test)]
@@ -204,30 +171,16 @@ mod tests {
 
     fn text(options: &KafkaOptions) -> String {
         let ports: Vec<Ports> = (0..options.brokers as u16)
-            .map(|index| Ports {
-                plaintext: 10 + index,
-                controller: 20 + index,
-                others: vec![30],
-            })
+            .map(|index| Ports { plaintext: 10 + index, controller: 20 + index, others: vec![30] })
             .collect();
-        Cluster {
-            options,
-            ports: &ports,
-        }
-        .properties(1, Path::new("/d"))
+        Cluster { options, ports: &ports }.properties(1, Path::new("/d"))
     }
 
     #[test]
     fn one_broker_replicates_internal_topics_once_and_three_thrice() {
         assert!(text(&KafkaOptions::default()).contains("state.log.replication.factor=1\n"));
-        let three = text(&KafkaOptions {
-            brokers: 3,
-            ..KafkaOptions::default()
-        });
-        assert!(
-            three.contains("transaction.state.log.replication.factor=3\n"),
-            "{three}"
-        );
+        let three = text(&KafkaOptions { brokers: 3, ..KafkaOptions::default() });
+        assert!(three.contains("transaction.state.log.replication.factor=3\n"), "{three}");
         assert!(
             three.contains(
                 "controller.quorum.voters=1@127.0.0.1:20,2@127.0.0.1:21,3@127.0.0.1:22\n"
@@ -243,10 +196,7 @@ mod tests {
                 security: ListenerSecurity::SaslPlaintext(vec![SaslMechanism::Plain]),
                 settings: Vec::new(),
             }],
-            users: vec![SaslUser {
-                name: "alice".to_owned(),
-                password: "secret".to_owned(),
-            }],
+            users: vec![SaslUser { name: "alice".to_owned(), password: "secret".to_owned() }],
             ..KafkaOptions::default()
         };
         let text = text(&options);

@@ -59,16 +59,9 @@ pub(super) async fn checkpoint(
     if !options.users.is_empty() {
         return make(programs, options).await;
     }
-    let levels: Vec<String> = options
-        .features
-        .iter()
-        .map(|(name, level)| format!("{name}-{level}"))
-        .collect();
-    let levels = if levels.is_empty() {
-        "default".to_owned()
-    } else {
-        levels.join("-")
-    };
+    let levels: Vec<String> =
+        options.features.iter().map(|(name, level)| format!("{name}-{level}")).collect();
+    let levels = if levels.is_empty() { "default".to_owned() } else { levels.join("-") };
     let kept = programs.folder().join(format!("{levels}.checkpoint"));
     if let Ok(bytes) = fs::read(&kept) {
         return Ok(bytes);
@@ -101,10 +94,7 @@ async fn make(programs: &Programs, options: &KafkaOptions) -> Result<Vec<u8>, Em
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={}\n",
         data.display()
     );
-    for (name, content) in [
-        ("format.properties", properties.as_str()),
-        (log4j, log4j_content),
-    ] {
+    for (name, content) in [("format.properties", properties.as_str()), (log4j, log4j_content)] {
         let path = folder.join(name);
         fs::write(&path, content).map_err(EmbeddedError::file("write", &path))?;
     }
@@ -125,20 +115,13 @@ fn command(programs: &Programs, options: &KafkaOptions, folder: &Path, log: Path
     let mut arguments = programs.java_arguments(128, &folder.join(programs.log4j().0));
     arguments.insert(0, "-XX:TieredStopAtLevel=1".to_owned());
     arguments.extend(["kafka.tools.StorageTool", "format", "--cluster-id"].map(str::to_owned));
-    arguments.extend([
-        random_id(),
-        "--config".to_owned(),
-        "format.properties".to_owned(),
-    ]);
+    arguments.extend([random_id(), "--config".to_owned(), "format.properties".to_owned()]);
     for (name, level) in &options.features {
         arguments.extend(["--feature".to_owned(), format!("{name}={level}")]);
     }
     for user in &options.users {
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
-            let credential = format!(
-                "{mechanism}=[name={},password={}]",
-                user.name, user.password
-            );
+            let credential = format!("{mechanism}=[name={},password={}]", user.name, user.password);
             arguments.extend(["--add-scram".to_owned(), credential]);
         }
     }

@@ -37,12 +37,7 @@ impl Programs {
             .iter()
             .map(|artifact| libs_dir.join(artifact.file_name()).display().to_string())
             .collect();
-        Ok(Self {
-            version,
-            java,
-            libs_dir,
-            class_path: jars.join(":"),
-        })
+        Ok(Self { version, java, libs_dir, class_path: jars.join(":") })
     }
 
     /// Folder for what is made once per version, beside the jars.

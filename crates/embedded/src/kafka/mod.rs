@@ -58,30 +58,18 @@ impl Kafka {
         }
         let programs = Programs::provide(options.version, progress).await?;
         let step = format!("start Apache Kafka {}", options.version.as_str());
-        progress.event(Event::Started {
-            step: &step,
-            total_bytes: None,
-        });
+        progress.event(Event::Started { step: &step, total_bytes: None });
         let checkpoint = format::checkpoint(&programs, &options).await?;
         let folders = folders(&options)?;
         let cluster_id = cluster_id(&folders).unwrap_or_else(format::random_id);
         for (number, folder) in (1..).zip(&folders) {
-            format::format(
-                &folder.path().join("data"),
-                &cluster_id,
-                number,
-                &checkpoint,
-            )?;
+            format::format(&folder.path().join("data"), &cluster_id, number, &checkpoint)?;
             let (name, content) = programs.log4j();
             folder.write(name, content)?;
             folder.write_stores(&options.listeners)?;
         }
         let brokers = folders.into_iter().map(Broker::new).collect();
-        let mut kafka = Self {
-            brokers,
-            options,
-            programs,
-        };
+        let mut kafka = Self { brokers, options, programs };
         kafka.launch_all().await?;
         progress.event(Event::Finished { step: &step });
         Ok(kafka)
@@ -94,11 +82,7 @@ impl Kafka {
 
     /// Addresses of all brokers on one of the listeners asked for in the options; `None` if there is no such listener.
     pub fn bootstrap_of(&self, listener: &str) -> Option<String> {
-        let index = self
-            .options
-            .listeners
-            .iter()
-            .position(|one| one.name == listener)?;
+        let index = self.options.listeners.iter().position(|one| one.name == listener)?;
         Some(self.addresses(|ports| ports.others.get(index).copied()))
     }
 
@@ -175,14 +159,8 @@ impl Kafka {
     }
 
     fn addresses(&self, port: impl Fn(&Ports) -> Option<u16>) -> String {
-        let ports = self
-            .brokers
-            .iter()
-            .filter_map(|broker| port(broker.ports()));
-        ports
-            .map(|port| format!("127.0.0.1:{port}"))
-            .collect::<Vec<_>>()
-            .join(",")
+        let ports = self.brokers.iter().filter_map(|broker| port(broker.ports()));
+        ports.map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
     }
 
     /// Starts all brokers on free ports; on a collision all end and start on others.
@@ -191,10 +169,7 @@ impl Kafka {
         loop {
             let ports = free_ports(&self.options)?;
             for (number, broker) in (1..).zip(&mut self.brokers) {
-                let cluster = Cluster {
-                    options: &self.options,
-                    ports: &ports,
-                };
+                let cluster = Cluster { options: &self.options, ports: &ports };
                 broker.configure(&cluster, number)?;
                 broker.launch(&self.programs, self.options.heap_mib)?;
             }
@@ -215,16 +190,10 @@ impl Kafka {
 
     /// Waits until each broker that was started sees all that were.
     async fn wait_until_ready(&self, begun: Instant) -> Result<(), EmbeddedError> {
-        let server = |number| {
-            format!(
-                "Apache Kafka {} broker {number}",
-                self.options.version.as_str()
-            )
-        };
-        let started: Vec<(i32, &Broker)> = (1..)
-            .zip(&self.brokers)
-            .filter(|(_, broker)| broker.is_wanted())
-            .collect();
+        let server =
+            |number| format!("Apache Kafka {} broker {number}", self.options.version.as_str());
+        let started: Vec<(i32, &Broker)> =
+            (1..).zip(&self.brokers).filter(|(_, broker)| broker.is_wanted()).collect();
         for (number, broker) in &started {
             loop {
                 if let Some((number, code, log)) = started
@@ -232,12 +201,7 @@ impl Kafka {
                     .find_map(|(number, broker)| Some((*number, broker.exit_code()?, broker.log())))
                 {
                     let tail = log::tail(&log);
-                    return Err(EmbeddedError::Exited {
-                        server: server(number),
-                        code,
-                        log,
-                        tail,
-                    });
+                    return Err(EmbeddedError::Exited { server: server(number), code, log, tail });
                 }
                 let seen = probe::brokers_seen_by(broker.ports().plaintext).await;
                 if started.iter().all(|(number, _)| seen.contains(number)) {
@@ -274,9 +238,7 @@ fn folders(options: &KafkaOptions) -> Result<Vec<broker::Folder>, EmbeddedError>
 fn cluster_id(folders: &[broker::Folder]) -> Option<String> {
     folders.iter().find_map(|folder| {
         let text = fs::read_to_string(folder.path().join("data/meta.properties")).ok()?;
-        text.lines()
-            .find_map(|line| line.strip_prefix("cluster.id="))
-            .map(str::to_owned)
+        text.lines().find_map(|line| line.strip_prefix("cluster.id=")).map(str::to_owned)
     })
 }
 

@@ -44,10 +44,7 @@ impl Default for KafkaOptions {
 impl KafkaOptions {
     /// Temporary brokers of this version.
     pub fn version(version: KafkaVersion) -> Self {
-        Self {
-            version,
-            ..Self::default()
-        }
+        Self { version, ..Self::default() }
     }
 
     /// Adds one broker property.
@@ -170,9 +167,6 @@ pub struct SaslUser {
 
 impl std::fmt::Debug for SaslUser {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("SaslUser")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        formatter.debug_struct("SaslUser").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -28,9 +28,7 @@ async fn ask(port: u16) -> io::Result<Vec<i32>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let versions = exchange(&mut stream, API_VERSIONS, 0, &[]).await?;
     if !versions.starts_with(&[0, 0]) {
-        return Err(io::Error::other(
-            "ApiVersions was answered with an error code",
-        ));
+        return Err(io::Error::other("ApiVersions was answered with an error code"));
     }
     // An empty array asks for no topics, so that nothing is created by asking.
     let metadata = exchange(&mut stream, METADATA, 1, &0_i32.to_be_bytes()).await?;

@@ -24,19 +24,13 @@ const TEMPORARY: [(&str, &str); 2] = [("fsync", "off"), ("full_page_writes", "of
 /// The configuration file's text; of two settings with one name the server takes the later.
 pub(super) fn settings(temporary: bool, of_caller: &[(String, String)]) -> String {
     let of_folder = if temporary { TEMPORARY.as_slice() } else { &[] };
-    let ours = DEFAULTS
-        .iter()
-        .chain(of_folder)
-        .map(|(name, value)| line(name, value));
+    let ours = DEFAULTS.iter().chain(of_folder).map(|(name, value)| line(name, value));
     let theirs = of_caller.iter().map(|(name, value)| line(name, value));
     ours.chain(theirs).collect()
 }
 
 fn line(name: &str, value: &str) -> String {
-    format!(
-        "{name} = '{}'\n",
-        value.replace('\\', "\\\\").replace('\'', "''")
-    )
+    format!("{name} = '{}'\n", value.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 #[cfg(test)]

@@ -55,10 +55,8 @@ pub(super) fn wanted_major(
         (_, asked) => Err(EmbeddedError::DataVersion {
             path: folder.to_owned(),
             found: format!("PostgreSQL {}", text.trim()),
-            asked: asked.map_or_else(
-                || "PostgreSQL".to_owned(),
-                |asked| format!("PostgreSQL {asked}"),
-            ),
+            asked: asked
+                .map_or_else(|| "PostgreSQL".to_owned(), |asked| format!("PostgreSQL {asked}")),
         }),
     }
 }
@@ -82,12 +80,8 @@ impl DataFolder {
             return Ok(data);
         }
         let step = format!("make a PostgreSQL {} data folder", programs.version);
-        progress.event(Event::Started {
-            step: &step,
-            total_bytes: None,
-        });
-        data.initialize(programs, options.password.as_deref())
-            .await?;
+        progress.event(Event::Started { step: &step, total_bytes: None });
+        data.initialize(programs, options.password.as_deref()).await?;
         progress.event(Event::Finished { step: &step });
         Ok(data)
     }
@@ -146,13 +140,7 @@ impl DataFolder {
         } else {
             folder.clone()
         };
-        Ok(Self {
-            log: folder.join("server.log"),
-            folder,
-            socket_dir,
-            user,
-            temporary: None,
-        })
+        Ok(Self { log: folder.join("server.log"), folder, socket_dir, user, temporary: None })
     }
 
     async fn initialize(
@@ -168,9 +156,7 @@ impl DataFolder {
         own(work.path(), self.user.as_ref())?;
         let log = work.path().join("initdb.log");
         let mut options: Vec<String> =
-            ["-U", "postgres", "-E", "UTF8", "--auth=trust", "--no-sync"]
-                .map(str::to_owned)
-                .into();
+            ["-U", "postgres", "-E", "UTF8", "--auth=trust", "--no-sync"].map(str::to_owned).into();
         if let Some(password) = password {
             let file = work.path().join("password");
             self.write_to(&file, password)?;
@@ -181,11 +167,8 @@ impl DataFolder {
         for locale in ["C.UTF-8", "C"] {
             let locale = format!("--locale={locale}");
             let arguments = options.iter().cloned().chain([locale]).collect();
-            code = watchdog::run(
-                self.initdb(programs, arguments, work.path()),
-                INITDB_DEADLINE,
-            )
-            .await?;
+            code = watchdog::run(self.initdb(programs, arguments, work.path()), INITDB_DEADLINE)
+                .await?;
             if code == 0 || !log_says_invalid_locale(&log) {
                 break;
             }
@@ -198,10 +181,7 @@ impl DataFolder {
             });
         }
         self.write("pg_hba.conf", PG_HBA)?;
-        self.append(
-            "postgresql.conf",
-            &format!("include_if_exists '{}'\n", configuration::FILE),
-        )
+        self.append("postgresql.conf", &format!("include_if_exists '{}'\n", configuration::FILE))
     }
 
     fn initdb(&self, programs: &Programs, mut arguments: Vec<String>, work: &Path) -> Guarded {
@@ -270,9 +250,7 @@ impl DataFolder {
 
     /// Writes a file the caller wants in the folder.
     pub(super) fn write_files(&self, files: &[(String, String)]) -> Result<(), EmbeddedError> {
-        files
-            .iter()
-            .try_for_each(|(name, content)| self.write(name, content))
+        files.iter().try_for_each(|(name, content)| self.write(name, content))
     }
 
     /// Writes one file into the folder, readable for the server only.

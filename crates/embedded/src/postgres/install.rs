@@ -31,18 +31,8 @@ pub(super) struct Programs {
 }
 
 impl From<Installed> for Programs {
-    fn from(
-        Installed {
-            bin_dir,
-            major,
-            version,
-        }: Installed,
-    ) -> Self {
-        Self {
-            bin_dir,
-            major,
-            version,
-        }
+    fn from(Installed { bin_dir, major, version }: Installed) -> Self {
+        Self { bin_dir, major, version }
     }
 }
 
@@ -73,11 +63,7 @@ async fn binaries(major: u16, progress: &dyn Progress) -> Result<Programs, Embed
     let cache = cache::folder()?;
     let parent = cache.join("postgres");
     let folder = parent.join(format!("{}-{}", artifact.name, artifact.version));
-    let programs = Programs {
-        bin_dir: folder.join("bin"),
-        major,
-        version,
-    };
+    let programs = Programs { bin_dir: folder.join("bin"), major, version };
     if folder.is_dir() {
         return Ok(programs);
     }
@@ -89,10 +75,7 @@ async fn binaries(major: u16, progress: &dyn Progress) -> Result<Programs, Embed
     }
     let jar = parent.join(artifact.file_name());
     let step = format!("unpack {what}");
-    progress.event(Event::Started {
-        step: &step,
-        total_bytes: None,
-    });
+    progress.event(Event::Started { step: &step, total_bytes: None });
     let target = folder.clone();
     tokio::task::spawn_blocking(move || unpack(&jar, &target))
         .await
@@ -118,12 +101,7 @@ fn unpack(jar: &Path, folder: &Path) -> Result<(), EmbeddedError> {
 fn artifact(major: u16) -> Result<Artifact, EmbeddedError> {
     let all = lock::artifacts(lock::POSTGRES);
     let of_major = |artifact: &Artifact| {
-        artifact
-            .version
-            .split('.')
-            .next()
-            .and_then(|text| text.parse().ok())
-            == Some(major)
+        artifact.version.split('.').next().and_then(|text| text.parse().ok()) == Some(major)
     };
     if !all.iter().any(of_major) {
         return Err(EmbeddedError::Version {
@@ -132,11 +110,8 @@ fn artifact(major: u16) -> Result<Artifact, EmbeddedError> {
             offered: OFFERED,
         });
     }
-    let no_platform = EmbeddedError::Platform {
-        version: major,
-        os: env::consts::OS,
-        arch: env::consts::ARCH,
-    };
+    let no_platform =
+        EmbeddedError::Platform { version: major, os: env::consts::OS, arch: env::consts::ARCH };
     let Some(platform) = platform(env::consts::OS, env::consts::ARCH) else {
         return Err(no_platform);
     };

@@ -39,11 +39,7 @@ pub(super) fn find(major: Option<u16>) -> Option<Installed> {
         .filter_map(|bin_dir| {
             let version = version_of(&bin_dir)?;
             let major = version.split('.').next()?.parse().ok()?;
-            Some(Installed {
-                bin_dir,
-                major,
-                version,
-            })
+            Some(Installed { bin_dir, major, version })
         })
         .find(|installed| match major {
             Some(major) => installed.major == major,
@@ -59,11 +55,8 @@ pub(crate) fn bin_dirs() -> Vec<PathBuf> {
     let of_path = tools::in_path("initdb")
         .and_then(|program| fs::canonicalize(program).ok())
         .and_then(|program| program.parent().map(Path::to_owned));
-    let mut found: Vec<PathBuf> = of_pg_config
-        .into_iter()
-        .chain(of_path)
-        .chain(usual_folders())
-        .collect();
+    let mut found: Vec<PathBuf> =
+        of_pg_config.into_iter().chain(of_path).chain(usual_folders()).collect();
     found.retain(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file());
     let mut seen = Vec::new();
     for folder in found {
@@ -100,10 +93,7 @@ fn major_in(name: &str) -> Option<u16> {
 
 /// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
 fn version_of(bin_dir: &Path) -> Option<String> {
-    let output = Command::new(bin_dir.join("postgres"))
-        .arg("--version")
-        .output()
-        .ok()?;
+    let output = Command::new(bin_dir.join("postgres")).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.split_whitespace().nth(2).map(str::to_owned)
 }
@@ -114,12 +104,9 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_the_folder_names_of_distributions() {
-        for (name, major) in [
-            ("15", 15),
-            ("pgsql-16", 16),
-            ("postgresql@17", 17),
-            ("postgresql14", 14),
-        ] {
+        for (name, major) in
+            [("15", 15), ("pgsql-16", 16), ("postgresql@17", 17), ("postgresql14", 14)]
+        {
             assert_eq!(major_in(name), Some(major), "{name}");
         }
         assert_eq!(major_in("postgresql"), None);

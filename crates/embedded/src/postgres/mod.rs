@@ -64,10 +64,7 @@ impl Postgres {
             data.write("pg_hba.conf", pg_hba)?;
         }
         let step = format!("start PostgreSQL {}", programs.version);
-        progress.event(Event::Started {
-            step: &step,
-            total_bytes: None,
-        });
+        progress.event(Event::Started { step: &step, total_bytes: None });
         let mut server = Self {
             watched: None,
             data,
@@ -89,15 +86,8 @@ impl Postgres {
 
     /// `postgres://postgres@127.0.0.1:PORT/postgres`, with the password if one was set.
     pub fn url(&self) -> String {
-        let password = self
-            .password
-            .as_deref()
-            .map(percent_encoded)
-            .unwrap_or_default();
-        format!(
-            "postgres://postgres{password}@127.0.0.1:{}/postgres",
-            self.port
-        )
+        let password = self.password.as_deref().map(percent_encoded).unwrap_or_default();
+        format!("postgres://postgres{password}@127.0.0.1:{}/postgres", self.port)
     }
 
     /// Folder of the Unix socket, for `host=` in a connection string.
@@ -166,9 +156,7 @@ impl Postgres {
     }
 
     fn running(&self) -> Option<&Watched> {
-        self.watched
-            .as_ref()
-            .filter(|watched| watched.exit_code().is_none())
+        self.watched.as_ref().filter(|watched| watched.exit_code().is_none())
     }
 
     /// Starts on `port`, or on a free one; on collision tries another, or the same again if one is asked for.
@@ -203,10 +191,7 @@ impl Postgres {
             "-p".to_owned(),
             self.port.to_string(),
             "-c".to_owned(),
-            format!(
-                "unix_socket_directories={}",
-                self.data.socket_dir().display()
-            ),
+            format!("unix_socket_directories={}", self.data.socket_dir().display()),
         ];
         let command = Guarded {
             program: self.programs.bin_dir.join("postgres"),
@@ -217,11 +202,7 @@ impl Postgres {
             user: self.data.user().cloned(),
             ending: Ending {
                 // What is removed anyway needs no checkpoint.
-                signal: if self.data.is_temporary() {
-                    "QUIT"
-                } else {
-                    "INT"
-                },
+                signal: if self.data.is_temporary() { "QUIT" } else { "INT" },
                 grace: ORPHAN_GRACE,
                 remove: self.data.removed_at_end(),
             },
@@ -245,12 +226,7 @@ impl Postgres {
             if let Some(code) = watched.ended(READY_POLL).await {
                 let log = self.data.log().to_owned();
                 let tail = log::tail(&log);
-                return Err(EmbeddedError::Exited {
-                    server: server(),
-                    code,
-                    log,
-                    tail,
-                });
+                return Err(EmbeddedError::Exited { server: server(), code, log, tail });
             }
             // The status file first: it is ours, whereas the port may be answered by somebody who was faster.
             if self.data.says_ready(watched.pid(), self.port) && probe::answers(self.port).await {
@@ -260,12 +236,7 @@ impl Postgres {
                 let log = self.data.log().to_owned();
                 let tail = log::tail(&log);
                 let waited = begun.elapsed();
-                return Err(EmbeddedError::NotReady {
-                    server: server(),
-                    waited,
-                    log,
-                    tail,
-                });
+                return Err(EmbeddedError::NotReady { server: server(), waited, log, tail });
             }
         }
     }

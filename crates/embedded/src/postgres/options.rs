@@ -45,10 +45,7 @@ impl Default for PostgresOptions {
 impl PostgresOptions {
     /// A temporary server of this major version.
     pub fn version(major: u16) -> Self {
-        Self {
-            version: Some(major),
-            ..Self::default()
-        }
+        Self { version: Some(major), ..Self::default() }
     }
 
     /// Adds one server setting.

@@ -61,8 +61,6 @@ mod tests {
     #[test]
     fn a_server_that_asks_for_a_password_or_refuses_us_is_ready() {
         assert!(is_ready(b"R\0\0\0\x08\0\0\0\0"));
-        assert!(is_ready(
-            b"E\0\0\0\x30SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry\0\0"
-        ));
+        assert!(is_ready(b"E\0\0\0\x30SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry\0\0"));
     }
 }
