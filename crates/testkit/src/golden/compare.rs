@@ -294,4 +294,65 @@ mod tests {
         assert_eq!(differences(&json!({"a": 1}), &json!({"a": 1, "b": null})), 1);
         assert_eq!(differences(&json!([1, 2]), &json!([2, 1])), 2);
     }
+
+    /// A value each placeholder accepts, everything else as it is.
+    fn filled(value: &Value) -> Value {
+        match value {
+            Value::String(text) => match text.as_str() {
+                "<int>" => json!(7),
+                "<string>" => json!("text"),
+                "<ts_ms>" => json!(1_700_000_000_000_i64),
+                "<ts_us>" => json!(1_700_000_000_000_000_i64),
+                "<ts_ns>" => json!(1_700_000_000_000_000_000_i64),
+                "<sequence>" => json!("[null,\"5\"]"),
+                "<uuid>" => json!("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+                "<snapshot>" => json!("last"),
+                _ => value.clone(),
+            },
+            Value::Array(elements) => elements.iter().map(filled).collect(),
+            Value::Object(members) => {
+                let members = members.iter().map(|(name, value)| (name.clone(), filled(value)));
+                Value::Object(members.collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn ideal_event(record: &RecordedRecord) -> Event {
+        let bytes =
+            |side: &Option<Value>| side.as_ref().map(|side| filled(side).to_string().into_bytes());
+        let headers = record.headers.iter().map(|(name, value)| {
+            let text = match (value.get("json"), filled(value)) {
+                (Some(json), _) => json.to_string(),
+                (None, Value::String(text)) => text,
+                (None, other) => other.to_string(),
+            };
+            (name.clone(), Some(text.into_bytes()))
+        });
+        Event {
+            topic: record.topic.clone(),
+            partition: record.partition,
+            offset: 0,
+            timestamp_ms: None,
+            key: bytes(&record.key),
+            value: bytes(&record.value),
+            headers: headers.collect(),
+            read_at: std::time::Instant::now(),
+        }
+    }
+
+    #[test]
+    fn every_recording_is_equal_to_itself_and_to_nothing_less() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+        let groups = super::super::load(&folder).unwrap();
+        assert_eq!(groups.len(), 6);
+        for case in groups.iter().flat_map(|group| &group.cases) {
+            let mut events: Vec<Event> = case.records.iter().map(ideal_event).collect();
+            let differences = compare_records(&case.records, &events);
+            assert!(differences.is_empty(), "{}: {}", case.id, differences[0]);
+            if events.pop().is_some() {
+                assert!(!compare_records(&case.records, &events).is_empty(), "{}", case.id);
+            }
+        }
+    }
 }
