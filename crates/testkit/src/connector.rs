@@ -160,6 +160,16 @@ pub struct ConnectorProcess {
 impl ConnectorProcess {
     /// Starts `binary` with `arguments`; standard error and output are kept in `folder`.
     pub fn start(binary: &Path, arguments: &[&str], folder: &Path) -> Result<Self> {
+        Self::start_with(binary, arguments, folder, &[])
+    }
+
+    /// As [`ConnectorProcess::start`], with these environment variables.
+    pub fn start_with(
+        binary: &Path,
+        arguments: &[&str],
+        folder: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = folder.join(format!("stderr-{number}"));
@@ -168,6 +178,7 @@ impl ConnectorProcess {
         let mut command = command(binary);
         command
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(open(&output)?)
             .stderr(open(&log)?)

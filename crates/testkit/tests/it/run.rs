@@ -182,3 +182,32 @@ async fn topics_are_made_with_the_partitions_and_settings_asked_for() -> Result<
     process.terminate().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn source_and_store_may_come_from_the_environment() -> Result<()> {
+    let database = Stack::shared()?.database("environment").await?;
+    database.with("create table item (id int primary key); insert into item values (1)").await?;
+    let folder = tempfile::tempdir()?;
+    let prefix = format!("topic.prefix={}", database.name());
+    let slot = format!("slot.name={}", database.name());
+    let arguments = [
+        "run",
+        "--table",
+        "public.item",
+        "--name",
+        database.name(),
+        "--set",
+        &prefix,
+        "--set",
+        &slot,
+    ];
+    let store = format!("kafka://{}", database.bootstrap());
+    let url = database.url();
+    let environment = [("DATABASE_URL", url.as_str()), ("KAFKA_URL", store.as_str())];
+    let mut process =
+        ConnectorProcess::start_with(&binary()?, &arguments, folder.path(), &environment)?;
+    let events = database.tail("public.item")?.until(DEADLINE, |_| true).await;
+    events.map_err(|failure| failure.during(process.log_end()))?;
+    assert_eq!(process.terminate().await?, 0);
+    Ok(())
+}
