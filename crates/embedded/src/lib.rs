@@ -2,7 +2,7 @@
 //!
 //! In: which version, which folder, which settings. Out: servers that answer, on free loopback ports, and that end with the
 //! process that started them, however it ends. Never here: a mock, a container, a registry's address, knowledge of change
-//! data capture. PostgreSQL is an installed one or the binaries published to Maven repositories; Kafka runs in KRaft mode.
+//! data capture. PostgreSQL is an installed one or the binaries published to Maven repositories; Kafka runs in `KRaft` mode.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), embedded::EmbeddedError> {

@@ -193,18 +193,19 @@ fn arrived_bytes(artifacts: &[Artifact], repository: &Path) -> u64 {
 
 /// A Maven project that depends on exactly `artifacts` and on nothing they depend on.
 fn project_file(artifacts: &[Artifact]) -> String {
-    let dependencies: String = artifacts
+    let dependencies: Vec<String> = artifacts
         .iter()
         .map(|Artifact { group, name, version, .. }| {
             format!(
                 "<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version>\
-                 <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>\n"
+                 <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
             )
         })
         .collect();
+    let dependencies = dependencies.join("\n");
     format!(
         "<project><modelVersion>4.0.0</modelVersion><groupId>tributary</groupId><artifactId>fetch</artifactId>\
-         <version>1</version><packaging>pom</packaging>\n<dependencies>\n{dependencies}</dependencies></project>\n"
+         <version>1</version><packaging>pom</packaging>\n<dependencies>\n{dependencies}\n</dependencies></project>\n"
     )
 }
 

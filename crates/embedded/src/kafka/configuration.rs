@@ -1,6 +1,6 @@
 //! A broker's `server.properties`. In: the cluster's layout and the caller's options. Out: text. Never here: I/O.
 //!
-//! Source: Kafka manual, "Broker Configs" and "KRaft"; `listener.name.<name>.` prefixes from KIP-103, PEM stores from KIP-651.
+//! Source: Kafka manual, "Broker Configs" and "`KRaft`"; `listener.name.<name>.` prefixes from KIP-103, PEM stores from KIP-651.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ impl Cluster<'_> {
         lines
             .iter()
             .map(|(name, value)| {
-                format!("{name}={}\n", value.replace('\\', "\\\\").replace('\n', "\\n"))
+                [name, "=", &value.replace('\\', "\\\\").replace('\n', "\\n"), "\n"].concat()
             })
             .collect()
     }
@@ -149,7 +149,7 @@ fn login(mechanism: SaslMechanism, users: &[SaslUser]) -> (String, String) {
         SaslMechanism::Plain => {
             let known: String = users
                 .iter()
-                .map(|user| format!(" user_{}=\"{}\"", user.name, user.password))
+                .map(|user| [" user_", &user.name, "=\"", &user.password, "\""].concat())
                 .collect();
             format!("{SECURITY}.plain.PlainLoginModule required{known};")
         }
@@ -170,8 +170,9 @@ mod tests {
     use super::*;
 
     fn text(options: &KafkaOptions) -> String {
-        let ports: Vec<Ports> = (0..options.brokers as u16)
-            .map(|index| Ports { plaintext: 10 + index, controller: 20 + index, others: vec![30] })
+        let ports: Vec<Ports> = (20..)
+            .take(options.brokers)
+            .map(|controller| Ports { plaintext: 10, controller, others: vec![30] })
             .collect();
         Cluster { options, ports: &ports }.properties(1, Path::new("/d"))
     }

@@ -1,6 +1,6 @@
 //! Apache Kafka brokers that end with us.
 //!
-//! In: [`KafkaOptions`]. Out: one or three brokers in KRaft combined mode that see each other, on ports of 127.0.0.1.
+//! In: [`KafkaOptions`]. Out: one or three brokers in `KRaft` combined mode that see each other, on ports of 127.0.0.1.
 //! Never here: topics, clients. A plaintext listener is always there; listeners with TLS or SASL come beside it.
 
 mod broker;

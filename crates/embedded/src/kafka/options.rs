@@ -36,7 +36,7 @@ impl Default for KafkaOptions {
             users: Vec::new(),
             features: Vec::new(),
             heap_mib: 256,
-            deadline: Duration::from_secs(120),
+            deadline: Duration::from_mins(2),
         }
     }
 }

@@ -42,13 +42,12 @@ async fn exchange(
     version: i16,
     body: &[u8],
 ) -> io::Result<Vec<u8>> {
-    const CLIENT_ID: &[u8] = b"readiness";
+    const CLIENT_ID: &[u8] = b"\0\x09readiness";
     const CORRELATION_ID: i32 = 1;
     let mut request = Vec::new();
     request.extend_from_slice(&api_key.to_be_bytes());
     request.extend_from_slice(&version.to_be_bytes());
     request.extend_from_slice(&CORRELATION_ID.to_be_bytes());
-    request.extend_from_slice(&(CLIENT_ID.len() as i16).to_be_bytes());
     request.extend_from_slice(CLIENT_ID);
     request.extend_from_slice(body);
     let length = u32::try_from(request.len()).map_err(io::Error::other)?;

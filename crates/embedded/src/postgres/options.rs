@@ -37,7 +37,7 @@ impl Default for PostgresOptions {
             password: None,
             files: Vec::new(),
             port: None,
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
         }
     }
 }

@@ -37,7 +37,7 @@ fn startup_message() -> Vec<u8> {
     [length.to_be_bytes().as_slice(), &body].concat()
 }
 
-/// `R` (authentication) or any error but 57P03, such as "no entry in pg_hba.conf": the server is at work.
+/// `R` (authentication) or any error but 57P03, such as "no entry in `pg_hba.conf`": the server is at work.
 fn is_ready(answer: &[u8]) -> bool {
     match answer.first() {
         Some(b'R') => true,
