@@ -90,9 +90,7 @@ pub async fn connect(config: &ConnectionConfig) -> Result<Connection, PostgresEr
     let server_version_num = session.facts.server_version_num;
     // The channel is as secure as the configuration asked for; tokio-postgres only has to talk.
     let mut plain = tokio_postgres::Config::new();
-    plain
-        .user(&config.user)
-        .ssl_mode(tokio_postgres::config::SslMode::Disable);
+    plain.user(&config.user).ssl_mode(tokio_postgres::config::SslMode::Disable);
     let (client, driver) = plain
         .connect_raw(Replayed::new(session), NoTls)
         .await
@@ -117,17 +115,10 @@ pub async fn connect(config: &ConnectionConfig) -> Result<Connection, PostgresEr
 
 async fn prepare_session(connection: &Connection) -> Result<(), PostgresError> {
     if connection.server_version_num >= VERSION_NUM_IDLE_TIMEOUT {
-        connection
-            .run("set idle_session_timeout", "SET idle_session_timeout = 0")
-            .await?;
+        connection.run("set idle_session_timeout", "SET idle_session_timeout = 0").await?;
     }
     for statement in &connection.config.initial_statements {
-        connection
-            .run(
-                format!("run the initial statement `{statement}`"),
-                statement,
-            )
-            .await?;
+        connection.run(format!("run the initial statement `{statement}`"), statement).await?;
     }
     Ok(())
 }
@@ -137,18 +128,10 @@ impl PostgresError {
     pub fn from_sql(action: impl Into<String>, error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(refused) => statement_error(action, Box::new(ServerError::from(refused))),
-            None if error.is_closed() => Self::Closed {
-                during: DURING,
-                source: None,
-            },
+            None if error.is_closed() => Self::Closed { during: DURING, source: None },
             None => match io_error(error) {
-                Some(source) => Self::Closed {
-                    during: DURING,
-                    source: Some(source),
-                },
-                None => Self::Protocol {
-                    what: error.to_string(),
-                },
+                Some(source) => Self::Closed { during: DURING, source: Some(source) },
+                None => Self::Protocol { what: error.to_string() },
             },
         }
     }
@@ -170,8 +153,4 @@ impl From<&tokio_postgres::error::DbError> for ServerError {
             hint: error.hint().map(str::to_owned),
         }
     }
-}
-
-pub(crate) fn pending<T>(_: T) -> PostgresError {
-    PostgresError::StreamEnded
 }

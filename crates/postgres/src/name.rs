@@ -17,9 +17,7 @@ pub fn quote_identifier(name: &str) -> String {
 
 /// A value as an SQL string literal, with its quotes.
 pub fn quote_literal(value: &str) -> String {
-    postgres_protocol::escape::escape_literal(value)
-        .trim_start()
-        .to_owned()
+    postgres_protocol::escape::escape_literal(value).trim_start().to_owned()
 }
 
 /// The name of a replication slot: 1 to 63 bytes of `a-z`, `0-9` and `_`.
@@ -67,19 +65,12 @@ pub struct TableName {
 impl TableName {
     /// Names a table.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            schema: schema.into(),
-            name: name.into(),
-        }
+        Self { schema: schema.into(), name: name.into() }
     }
 
     /// The name as SQL: `"schema"."name"`.
     pub fn quoted(&self) -> String {
-        format!(
-            "{}.{}",
-            quote_identifier(&self.schema),
-            quote_identifier(&self.name)
-        )
+        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
     }
 }
 

@@ -9,10 +9,7 @@ use crate::name::quote_identifier;
 use crate::{Connection, PostgresError, TableName};
 
 /// Which operations a publication publishes.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four independent switches of PostgreSQL's own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent switches of PostgreSQL's own")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishOperations {
     /// Inserts.
@@ -27,12 +24,7 @@ pub struct PublishOperations {
 
 impl PublishOperations {
     /// Everything, PostgreSQL's default.
-    pub const ALL: Self = Self {
-        insert: true,
-        update: true,
-        delete: true,
-        truncate: true,
-    };
+    pub const ALL: Self = Self { insert: true, update: true, delete: true, truncate: true };
 }
 
 /// One publication.
@@ -139,10 +131,7 @@ pub fn create_statement(
         PublicationTables::Exactly(tables) => format!(" FOR TABLE {}", only(tables)),
     };
     let name = quote_identifier(name);
-    format!(
-        "CREATE PUBLICATION {name}{objects} WITH ({});",
-        options(publish, via_root)
-    )
+    format!("CREATE PUBLICATION {name}{objects} WITH ({});", options(publish, via_root))
 }
 
 /// The statements that turn `current` into a publication of exactly this; empty when it is so already.
@@ -168,51 +157,32 @@ pub fn alter_statements(
         return vec![format!("DROP PUBLICATION {name};"), create];
     };
     let without = |list: &[TableName], other: &[TableName]| -> Vec<TableName> {
-        list.iter()
-            .filter(|table| !other.contains(table))
-            .cloned()
-            .collect()
+        list.iter().filter(|table| !other.contains(table)).cloned().collect()
     };
     let added = without(wanted, &current.tables);
     let removed = without(&current.tables, wanted);
     let mut statements = Vec::new();
     if !added.is_empty() {
-        statements.push(format!(
-            "ALTER PUBLICATION {name} ADD TABLE {};",
-            only(&added)
-        ));
+        statements.push(format!("ALTER PUBLICATION {name} ADD TABLE {};", only(&added)));
     }
     if !removed.is_empty() {
-        statements.push(format!(
-            "ALTER PUBLICATION {name} DROP TABLE {};",
-            only(&removed)
-        ));
+        statements.push(format!("ALTER PUBLICATION {name} DROP TABLE {};", only(&removed)));
     }
     if !current.schemas.is_empty() {
-        let schemas: Vec<String> = current
-            .schemas
-            .iter()
-            .map(|schema| quote_identifier(schema))
-            .collect();
+        let schemas: Vec<String> =
+            current.schemas.iter().map(|schema| quote_identifier(schema)).collect();
         let schemas = schemas.join(", ");
-        statements.push(format!(
-            "ALTER PUBLICATION {name} DROP TABLES IN SCHEMA {schemas};"
-        ));
+        statements.push(format!("ALTER PUBLICATION {name} DROP TABLES IN SCHEMA {schemas};"));
     }
     if current.publish != publish || current.via_root != via_root {
-        statements.push(format!(
-            "ALTER PUBLICATION {name} SET ({});",
-            options(publish, via_root)
-        ));
+        statements.push(format!("ALTER PUBLICATION {name} SET ({});", options(publish, via_root)));
     }
     statements
 }
 
 fn only(tables: &[TableName]) -> String {
-    let quoted: Vec<String> = tables
-        .iter()
-        .map(|table| format!("ONLY {}", table.quoted()))
-        .collect();
+    let quoted: Vec<String> =
+        tables.iter().map(|table| format!("ONLY {}", table.quoted())).collect();
     quoted.join(", ")
 }
 
@@ -223,15 +193,8 @@ fn options(publish: PublishOperations, via_root: bool) -> String {
         (publish.delete, "delete"),
         (publish.truncate, "truncate"),
     ];
-    let named: Vec<&str> = operations
-        .iter()
-        .filter(|item| item.0)
-        .map(|item| item.1)
-        .collect();
-    format!(
-        "publish = '{}', publish_via_partition_root = {via_root}",
-        named.join(", ")
-    )
+    let named: Vec<&str> = operations.iter().filter(|item| item.0).map(|item| item.1).collect();
+    format!("publish = '{}', publish_via_partition_root = {via_root}", named.join(", "))
 }
 
 /// Runs statements of [`create_statement`] and [`alter_statements`], all in one transaction.
@@ -253,10 +216,7 @@ mod tests {
             name: "p".to_owned(),
             owner: "o".to_owned(),
             all_tables: false,
-            tables: tables
-                .iter()
-                .map(|name| TableName::new("s", *name))
-                .collect(),
+            tables: tables.iter().map(|name| TableName::new("s", *name)).collect(),
             schemas: Vec::new(),
             published_tables: Vec::new(),
             publish: PublishOperations::ALL,
@@ -270,10 +230,7 @@ mod tests {
 
     #[test]
     fn a_publication_is_created_for_exactly_its_tables() {
-        let publish = PublishOperations {
-            truncate: false,
-            ..PublishOperations::ALL
-        };
+        let publish = PublishOperations { truncate: false, ..PublishOperations::ALL };
         assert_eq!(
             create_statement("My \"pub", &exactly(&["a", "B c"]), publish, true),
             "CREATE PUBLICATION \"My \"\"pub\" FOR TABLE ONLY \"s\".\"a\", ONLY \"s\".\"B c\" \
@@ -296,10 +253,7 @@ mod tests {
         );
         let options = alter_statements(&state(&["a"]), &exactly(&["a"]), all, true);
         assert_eq!(options.len(), 1);
-        assert!(
-            options[0].ends_with("publish_via_partition_root = true);"),
-            "{options:?}"
-        );
+        assert!(options[0].ends_with("publish_via_partition_root = true);"), "{options:?}");
     }
 
     #[test]

@@ -78,9 +78,7 @@ pub async fn read(
     connection: &Connection,
     name: &SlotName,
 ) -> Result<Option<SlotState>, PostgresError> {
-    let rows = connection
-        .query("read the replication slot", READ, &[&name.as_str()])
-        .await?;
+    let rows = connection.query("read the replication slot", READ, &[&name.as_str()]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
@@ -103,9 +101,8 @@ pub async fn read(
 
 fn lsn(text: Option<&str>) -> Result<Option<Lsn>, PostgresError> {
     let parsed = text.map(str::parse).transpose();
-    parsed.map_err(|error| PostgresError::Protocol {
-        what: format!("pg_replication_slots: {error}"),
-    })
+    parsed
+        .map_err(|error| PostgresError::Protocol { what: format!("pg_replication_slots: {error}") })
 }
 
 fn wal_status(text: Option<&str>) -> WalStatus {
@@ -123,29 +120,22 @@ impl SlotState {
     ///
     /// Errors: [`PostgresError::SlotLost`] and [`PostgresError::SlotForeign`].
     pub fn check_usable(&self, database: &str) -> Result<(), PostgresError> {
-        let foreign = |reason| PostgresError::SlotForeign {
-            slot: self.name.clone(),
-            reason,
-        };
+        let foreign = |reason| PostgresError::SlotForeign { slot: self.name.clone(), reason };
         if self.wal_status == WalStatus::Lost || self.invalidation_reason.is_some() {
             let cause = self.invalidation_reason.as_deref();
             let reason = cause.map_or_else(String::new, |cause| format!(", {cause}"));
             let reason = format!("wal_status = lost{reason}");
-            return Err(PostgresError::SlotLost {
-                slot: self.name.clone(),
-                reason,
-            });
+            return Err(PostgresError::SlotLost { slot: self.name.clone(), reason });
         }
         match (self.plugin.as_deref(), self.database.as_deref()) {
             (None, _) => Err(foreign("it is a physical slot".to_owned())),
-            (_, other) if other != Some(database) => Err(foreign(format!(
-                "it belongs to database `{}`",
-                other.unwrap_or("none")
-            ))),
+            (_, other) if other != Some(database) => {
+                Err(foreign(format!("it belongs to database `{}`", other.unwrap_or("none"))))
+            }
             (Some("pgoutput"), _) => Ok(()),
-            (Some(plugin), _) => Err(foreign(format!(
-                "its output plugin is `{plugin}`, not pgoutput"
-            ))),
+            (Some(plugin), _) => {
+                Err(foreign(format!("its output plugin is `{plugin}`, not pgoutput")))
+            }
         }
     }
 }
@@ -169,9 +159,7 @@ pub async fn end_stale_walsender(
         return Ok(false);
     };
     let parameters: [&(dyn ToSql + Sync); 3] = [&slot.name.as_str(), &pid, &application_name];
-    let rows = connection
-        .query("end a stale walsender", END_WALSENDER, &parameters)
-        .await?;
+    let rows = connection.query("end a stale walsender", END_WALSENDER, &parameters).await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
@@ -186,19 +174,13 @@ pub async fn wait_until_inactive(
     let mut pause = PAUSE_MIN;
     loop {
         let Some(state) = read(connection, name).await? else {
-            return Err(PostgresError::SlotMissing {
-                slot: name.clone(),
-                source: None,
-            });
+            return Err(PostgresError::SlotMissing { slot: name.clone(), source: None });
         };
         match state.active_pid {
             None => return Ok(state),
             Some(_) if Instant::now() < end => {}
             pid => {
-                return Err(PostgresError::SlotActive {
-                    slot: name.clone(),
-                    pid,
-                });
+                return Err(PostgresError::SlotActive { slot: name.clone(), pid });
             }
         }
         // PostgreSQL tells nobody when a slot becomes free.

@@ -54,34 +54,19 @@ pub struct CopyQuery {
 impl CopyQuery {
     /// The statement.
     pub fn sql(&self) -> String {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|name| quote_identifier(name))
-            .collect();
+        let columns: Vec<String> = self.columns.iter().map(|name| quote_identifier(name)).collect();
         let columns = columns.join(", ");
         let mut conditions = Vec::new();
         let source = if let Some(select) = &self.select_override {
-            format!(
-                "({}) AS snapshot_override",
-                select.trim().trim_end_matches(';')
-            )
+            format!("({}) AS snapshot_override", select.trim().trim_end_matches(';'))
         } else {
             if let Some(range) = self.ctid_range {
                 conditions.push(format!("ctid >= '({},0)'::tid", range.start_block));
-                conditions.extend(
-                    range
-                        .end_block
-                        .map(|end| format!("ctid < '({end},0)'::tid")),
-                );
+                conditions.extend(range.end_block.map(|end| format!("ctid < '({end},0)'::tid")));
             }
             format!("ONLY {}", self.table.quoted())
         };
-        conditions.extend(
-            self.predicate
-                .as_ref()
-                .map(|predicate| format!("({predicate})")),
-        );
+        conditions.extend(self.predicate.as_ref().map(|predicate| format!("({predicate})")));
         let filter = if conditions.is_empty() {
             String::new()
         } else {
@@ -110,20 +95,18 @@ impl SnapshotReader {
                 error.while_doing(format!("run the initial statement `{statement}`"))
             })?;
         }
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let begun = session.command(begin).await;
-        begun.map_err(|error| error.while_doing("begin the snapshot transaction"))?;
+        // With row_security off a policy is an error; on, it would hide rows in silence.
+        for statement in
+            ["SET row_security = off", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
+        {
+            let done = session.command(statement).await;
+            done.map_err(|error| error.while_doing("begin the snapshot transaction"))?;
+        }
         let import = format!("SET TRANSACTION SNAPSHOT {}", quote_literal(snapshot));
         match session.command(&import).await {
-            Ok(_) => Ok(Self {
-                session,
-                copying: false,
-            }),
+            Ok(_) => Ok(Self { session, copying: false }),
             Err(CommandError::Refused(source)) if is_missing_snapshot(&source.sqlstate) => {
-                Err(PostgresError::SnapshotGone {
-                    snapshot: snapshot.to_owned(),
-                    source,
-                })
+                Err(PostgresError::SnapshotGone { snapshot: snapshot.to_owned(), source })
             }
             Err(error) => Err(error.while_doing("import the snapshot")),
         }
@@ -137,10 +120,7 @@ impl SnapshotReader {
             while rest.next().await?.is_some() {}
         }
         let sql = query.sql();
-        self.session
-            .wire
-            .send(|buffer| frontend::query(&sql, buffer))
-            .await?;
+        self.session.wire.send(|buffer| frontend::query(&sql, buffer)).await?;
         self.copying = true;
         Ok(CopyStream::new(self, action))
     }
@@ -156,12 +136,7 @@ pub struct CopyStream<'a> {
 
 impl<'a> CopyStream<'a> {
     fn new(reader: &'a mut SnapshotReader, action: String) -> Self {
-        Self {
-            reader,
-            action,
-            lines: BytesMut::new(),
-            refused: None,
-        }
+        Self { reader, action, lines: BytesMut::new(), refused: None }
     }
 
     /// The next chunk: whole lines of COPY text format, each with its newline. `None` after the last. Cancel-safe.
@@ -177,7 +152,7 @@ impl<'a> CopyStream<'a> {
                 // A row, or nothing that is complete.
                 None => self.reader.session.wire.receive(DURING).await?,
                 Some(Message::ErrorResponse(body)) => {
-                    self.refused = Some(Box::new(server_error(&body)))
+                    self.refused = Some(Box::new(server_error(&body)));
                 }
                 Some(Message::ReadyForQuery(_)) => self.reader.copying = false,
                 Some(
@@ -219,9 +194,7 @@ impl<'a> CopyStream<'a> {
             return Ok(None);
         }
         let parsed = Message::parse(unread);
-        parsed.map_err(|error| PostgresError::Protocol {
-            what: error.to_string(),
-        })
+        parsed.map_err(|error| PostgresError::Protocol { what: error.to_string() })
     }
 }
 
@@ -242,9 +215,7 @@ pub async fn plan_chunks(
     if connection.server_version_num() < VERSION_NUM_TID_RANGE {
         return Ok(vec![None]);
     }
-    let rows = connection
-        .query("measure a table", SIZE, &[&table.0])
-        .await?;
+    let rows = connection.query("measure a table", SIZE, &[&table.0]).await?;
     let size = |index| {
         let number = rows.first().map_or(0, |row| row.get::<_, i64>(index));
         u64::try_from(number).unwrap_or(0)
@@ -262,10 +233,7 @@ fn ranges(blocks: u64, block_bytes: u64, bytes_per_chunk: u64) -> Vec<Option<Cti
     let starts = (0..blocks).step_by(usize::try_from(step).unwrap_or(usize::MAX));
     let range = |start_block: u32| {
         let end_block = start_block.checked_add(step).filter(|end| *end < blocks);
-        Some(CtidRange {
-            start_block,
-            end_block,
-        })
+        Some(CtidRange { start_block, end_block })
     };
     starts.map(range).collect()
 }
@@ -276,22 +244,14 @@ mod tests {
 
     #[test]
     fn ranges_cover_every_block_once_and_the_last_is_open() {
-        let range = |start_block, end_block| {
-            Some(CtidRange {
-                start_block,
-                end_block,
-            })
-        };
+        let range = |start_block, end_block| Some(CtidRange { start_block, end_block });
         assert_eq!(ranges(0, 8192, 1 << 20), [None]);
         assert_eq!(ranges(128, 8192, 1 << 20), [None]);
         assert_eq!(
             ranges(300, 8192, 1 << 20),
             [range(0, Some(128)), range(128, Some(256)), range(256, None)]
         );
-        assert_eq!(
-            ranges(256, 8192, 1 << 20),
-            [range(0, Some(128)), range(128, None)]
-        );
+        assert_eq!(ranges(256, 8192, 1 << 20), [range(0, Some(128)), range(128, None)]);
     }
 
     #[test]
@@ -299,10 +259,7 @@ mod tests {
         let mut query = CopyQuery {
             table: TableName::new("s", "T"),
             columns: vec!["a".to_owned(), "b\"c".to_owned()],
-            ctid_range: Some(CtidRange {
-                start_block: 5,
-                end_block: Some(9),
-            }),
+            ctid_range: Some(CtidRange { start_block: 5, end_block: Some(9) }),
             predicate: Some("a > 1 OR b".to_owned()),
             select_override: None,
         };

@@ -33,11 +33,9 @@ pub(crate) fn class_of(sqlstate: &str) -> Class {
 pub(crate) fn startup_error(source: Box<ServerError>, address: &str, user: &str) -> PostgresError {
     let address = address.to_owned();
     match source.sqlstate.as_str() {
-        "28P01" | "28000" => PostgresError::Authentication {
-            address,
-            user: user.to_owned(),
-            source,
-        },
+        "28P01" | "28000" => {
+            PostgresError::Authentication { address, user: user.to_owned(), source }
+        }
         "53300" => PostgresError::TooManyConnections { address, source },
         "42501" => PostgresError::NoPrivilege {
             action: format!("open a replication session as `{user}`"),
@@ -58,11 +56,7 @@ pub(crate) fn statement_error(
         "57P01" | "57P02" | "57P03" | "57P05" => PostgresError::Shutdown { source },
         "42501" => {
             let fix = "grant the role what the server's message below names".to_owned();
-            PostgresError::NoPrivilege {
-                action,
-                fix,
-                source,
-            }
+            PostgresError::NoPrivilege { action, fix, source }
         }
         _ => PostgresError::Statement { action, source },
     }
@@ -138,9 +132,9 @@ mod tests {
 
     #[test]
     fn what_somebody_must_change_is_definite() {
-        for code in [
-            "28P01", "28000", "42501", "42704", "3D000", "55000", "53400", "XX000", "?????",
-        ] {
+        for code in
+            ["28P01", "28000", "42501", "42704", "3D000", "55000", "53400", "XX000", "?????"]
+        {
             assert_eq!(class_of(code), Class::Definite, "{code}");
         }
     }

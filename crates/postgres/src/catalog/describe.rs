@@ -101,9 +101,7 @@ pub async fn describe_type(
 ) -> Result<Option<TypeDescription>, PostgresError> {
     let rows = rows(connection, &connection.catalog.types, TYPES, oid).await?;
     let types: HashMap<Oid, TypeRow> = rows.iter().map(TypeRow::read).collect();
-    Ok(types
-        .contains_key(&oid)
-        .then(|| resolve(oid, &types, TYPE_DEPTH_MAX)))
+    Ok(types.contains_key(&oid).then(|| resolve(oid, &types, TYPE_DEPTH_MAX)))
 }
 
 async fn rows(
@@ -117,8 +115,7 @@ async fn rows(
         let statement = cached.get_or_try_init(|| client.prepare(sql)).await?;
         client.query(statement, &[&oid.0]).await
     };
-    run.await
-        .map_err(|error| PostgresError::from_sql(ACTION, &error))
+    run.await.map_err(|error| PostgresError::from_sql(ACTION, &error))
 }
 
 fn column(row: &Row, types: &HashMap<Oid, TypeRow>) -> ColumnDescription {
@@ -170,13 +167,11 @@ fn resolve(oid: Oid, types: &HashMap<Oid, TypeRow>, depth: usize) -> TypeDescrip
         };
     };
     let kind = match (found.typtype.as_str(), found.element) {
-        ("b", Some(element)) => TypeKind::Array {
-            element: Box::new(resolve(element, types, below)),
-        },
+        ("b", Some(element)) => {
+            TypeKind::Array { element: Box::new(resolve(element, types, below)) }
+        }
         ("b", None) => TypeKind::Base,
-        ("e", _) => TypeKind::Enum {
-            labels: found.labels.clone().unwrap_or_default(),
-        },
+        ("e", _) => TypeKind::Enum { labels: found.labels.clone().unwrap_or_default() },
         ("d", _) => TypeKind::Domain {
             base: Box::new(resolve(found.base, types, below)),
             type_modifier: found.type_modifier,
@@ -186,10 +181,5 @@ fn resolve(oid: Oid, types: &HashMap<Oid, TypeRow>, depth: usize) -> TypeDescrip
         ("m", _) => TypeKind::Multirange,
         _ => TypeKind::Unknown,
     };
-    TypeDescription {
-        oid,
-        schema: found.schema.clone(),
-        name: found.name.clone(),
-        kind,
-    }
+    TypeDescription { oid, schema: found.schema.clone(), name: found.name.clone(), kind }
 }

@@ -91,9 +91,7 @@ pub async fn partition_leaves(
     connection: &Connection,
     oid: Oid,
 ) -> Result<Vec<(Oid, TableName)>, PostgresError> {
-    let rows = connection
-        .query("list the partitions", LEAVES, &[&oid.0])
-        .await?;
+    let rows = connection.query("list the partitions", LEAVES, &[&oid.0]).await?;
     let leaf = |row: &Row| {
         let name = TableName::new(row.get::<_, String>(1), row.get::<_, String>(2));
         (Oid(row.get(0)), name)

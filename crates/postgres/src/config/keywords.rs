@@ -101,10 +101,7 @@ mod tests {
             ("host=a", "user"),
         ] {
             let error = parse(text).unwrap_err();
-            assert!(
-                error.to_string().starts_with(&format!("[PG009] {name}:")),
-                "{text}: {error}"
-            );
+            assert!(error.to_string().starts_with(&format!("[PG009] {name}:")), "{text}: {error}");
         }
     }
 

@@ -165,11 +165,7 @@ impl ConnectionConfig {
 
     /// Reads whichever form `text` has: a `postgres://` or `postgresql://` URL, or libpq keywords.
     pub fn parse(text: &str) -> Result<Self, PostgresError> {
-        if url::is_url(text) {
-            Self::from_url(text)
-        } else {
-            Self::from_keywords(text)
-        }
+        if url::is_url(text) { Self::from_url(text) } else { Self::from_keywords(text) }
     }
 
     /// Reads a URL: `postgres://user:password@host:port,host2:port2/dbname?sslmode=verify-full&…`.
@@ -303,11 +299,7 @@ impl ConnectionConfig {
 
     /// The hosts for messages: `db1:5432,db2:5432`, without any secret.
     pub fn address(&self) -> String {
-        let shown: Vec<String> = self
-            .hosts
-            .iter()
-            .map(|(host, port)| show(host, *port))
-            .collect();
+        let shown: Vec<String> = self.hosts.iter().map(|(host, port)| show(host, *port)).collect();
         shown.join(",")
     }
 }

@@ -61,23 +61,13 @@ pub(super) fn set(
 /// Checks what single parameters cannot see of one another.
 pub(super) fn check(config: ConnectionConfig) -> Result<ConnectionConfig, PostgresError> {
     if config.user.is_empty() {
-        return Err(invalid(
-            "user",
-            "no user is given".to_owned(),
-            "name the role to log in as",
-        ));
+        return Err(invalid("user", "no user is given".to_owned(), "name the role to log in as"));
     }
-    let weak = matches!(
-        config.ssl_mode,
-        SslMode::Disable | SslMode::Allow | SslMode::Prefer
-    );
+    let weak = matches!(config.ssl_mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer);
     if weak && config.ssl_negotiation == SslNegotiation::Direct {
         return Err(invalid(
             "sslnegotiation",
-            format!(
-                "direct cannot be used with sslmode={}",
-                config.ssl_mode.as_str()
-            ),
+            format!("direct cannot be used with sslmode={}", config.ssl_mode.as_str()),
             "use sslmode=require or stronger",
         ));
     }
@@ -86,11 +76,7 @@ pub(super) fn check(config: ConnectionConfig) -> Result<ConnectionConfig, Postgr
 
 /// A parameter's value that cannot be used.
 pub(super) fn invalid(setting: &str, reason: String, fix: &str) -> PostgresError {
-    PostgresError::Configuration {
-        setting: setting.to_owned(),
-        reason,
-        fix: fix.to_owned(),
-    }
+    PostgresError::Configuration { setting: setting.to_owned(), reason, fix: fix.to_owned() }
 }
 
 fn unknown(name: &str) -> PostgresError {
@@ -108,9 +94,7 @@ fn hosts(config: &ConnectionConfig, value: &str) -> Vec<(Host, u16)> {
         known.map_or(PORT_DEFAULT, |host| host.1)
     };
     let named = value.split(',').enumerate();
-    named
-        .map(|(index, name)| (host(name.trim()), port_at(index)))
-        .collect()
+    named.map(|(index, name)| (host(name.trim()), port_at(index))).collect()
 }
 
 /// One host: a socket directory when it begins with `/`, `localhost` when it is empty.
@@ -118,19 +102,12 @@ pub(super) fn host(name: &str) -> Host {
     match name {
         "" => Host::Tcp("localhost".to_owned()),
         directory if directory.starts_with('/') => Host::Unix(PathBuf::from(directory)),
-        name => Host::Tcp(
-            name.trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
-        ),
+        name => Host::Tcp(name.trim_start_matches('[').trim_end_matches(']').to_owned()),
     }
 }
 
 fn set_ports(config: &mut ConnectionConfig, value: &str) -> Result<(), PostgresError> {
-    let ports = value
-        .split(',')
-        .map(|text| port(text.trim()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let ports = value.split(',').map(|text| port(text.trim())).collect::<Result<Vec<_>, _>>()?;
     if ports.len() > 1 && config.hosts.len() == 1 {
         // Ports may come before their hosts: keep the places, the hosts follow.
         let only = config.hosts[0].0.clone();
@@ -138,11 +115,7 @@ fn set_ports(config: &mut ConnectionConfig, value: &str) -> Result<(), PostgresE
     }
     if ports.len() > 1 && ports.len() != config.hosts.len() {
         let reason = format!("{} ports for {} hosts", ports.len(), config.hosts.len());
-        return Err(invalid(
-            "port",
-            reason,
-            "give one port, or one for each host",
-        ));
+        return Err(invalid("port", reason, "give one port, or one for each host"));
     }
     let last = ports.last().copied().unwrap_or(PORT_DEFAULT);
     for (index, host) in config.hosts.iter_mut().enumerate() {
@@ -156,11 +129,9 @@ pub(super) fn port(text: &str) -> Result<u16, PostgresError> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 => Ok(port),
         _ if text.is_empty() => Ok(PORT_DEFAULT),
-        _ => Err(invalid(
-            "port",
-            format!("`{text}` is not a port"),
-            "use a number from 1 to 65535",
-        )),
+        _ => {
+            Err(invalid("port", format!("`{text}` is not a port"), "use a number from 1 to 65535"))
+        }
     }
 }
 
@@ -185,13 +156,10 @@ fn ssl_mode(value: &str) -> Result<SslMode, PostgresError> {
     ];
     // Debezium writes some of them with underscores.
     let wanted = value.replace('_', "-");
-    modes
-        .into_iter()
-        .find(|mode| mode.as_str() == wanted)
-        .ok_or_else(|| {
-            let known = "use disable, allow, prefer, require, verify-ca or verify-full";
-            invalid("sslmode", format!("`{value}` is not an sslmode"), known)
-        })
+    modes.into_iter().find(|mode| mode.as_str() == wanted).ok_or_else(|| {
+        let known = "use disable, allow, prefer, require, verify-ca or verify-full";
+        invalid("sslmode", format!("`{value}` is not an sslmode"), known)
+    })
 }
 
 fn ssl_negotiation(value: &str) -> Result<SslNegotiation, PostgresError> {
@@ -213,11 +181,7 @@ fn channel_binding(value: &str) -> Result<ChannelBinding, PostgresError> {
         "require" => Ok(ChannelBinding::Require),
         _ => {
             let known = "use disable, prefer or require";
-            Err(invalid(
-                "channel_binding",
-                format!("`{value}` is unknown"),
-                known,
-            ))
+            Err(invalid("channel_binding", format!("`{value}` is unknown"), known))
         }
     }
 }
@@ -232,11 +196,7 @@ fn session_attributes(value: &str) -> Result<SessionAttributes, PostgresError> {
         "prefer-standby" => Ok(SessionAttributes::PreferStandby),
         _ => {
             let known = "use any, read-write, read-only, primary, standby or prefer-standby";
-            Err(invalid(
-                "target_session_attrs",
-                format!("`{value}` is unknown"),
-                known,
-            ))
+            Err(invalid("target_session_attrs", format!("`{value}` is unknown"), known))
         }
     }
 }
@@ -245,33 +205,24 @@ fn flag(name: &str, value: &str) -> Result<bool, PostgresError> {
     match value {
         "1" | "true" | "on" | "yes" | "" => Ok(true),
         "0" | "false" | "off" | "no" => Ok(false),
-        _ => Err(invalid(
-            name,
-            format!("`{value}` is neither true nor false"),
-            "use true or false",
-        )),
+        _ => {
+            Err(invalid(name, format!("`{value}` is neither true nor false"), "use true or false"))
+        }
     }
 }
 
 fn seconds(name: &str, value: &str) -> Result<Duration, PostgresError> {
-    value
-        .parse::<u32>()
-        .map(|seconds| Duration::from_secs(u64::from(seconds)))
-        .map_err(|_| {
-            invalid(
-                name,
-                format!("`{value}` is not a number of seconds"),
-                "use a whole number of seconds",
-            )
-        })
+    value.parse::<u32>().map(|seconds| Duration::from_secs(u64::from(seconds))).map_err(|_| {
+        invalid(
+            name,
+            format!("`{value}` is not a number of seconds"),
+            "use a whole number of seconds",
+        )
+    })
 }
 
 /// `connect_timeout`: 0 waits for ever in libpq; here it waits an hour, because everything has a limit.
 fn timeout(name: &str, value: &str) -> Result<Duration, PostgresError> {
     let wanted = seconds(name, value)?;
-    Ok(if wanted.is_zero() {
-        Duration::from_hours(1)
-    } else {
-        wanted
-    })
+    Ok(if wanted.is_zero() { Duration::from_hours(1) } else { wanted })
 }

@@ -16,17 +16,10 @@ pub(super) fn is_url(text: &str) -> bool {
 
 /// Reads a URL. Errors: [`PostgresError::Configuration`] naming the part; never with the password in it.
 pub(super) fn parse(text: &str) -> Result<ConnectionConfig, PostgresError> {
-    let rest = SCHEMES
-        .iter()
-        .find_map(|scheme| text.strip_prefix(scheme))
-        .ok_or_else(|| {
-            let reason = "a PostgreSQL URL begins with postgres:// or postgresql://".to_owned();
-            parameter::invalid(
-                "URL",
-                reason,
-                "write postgres://user:password@host:5432/dbname",
-            )
-        })?;
+    let rest = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)).ok_or_else(|| {
+        let reason = "a PostgreSQL URL begins with postgres:// or postgresql://".to_owned();
+        parameter::invalid("URL", reason, "write postgres://user:password@host:5432/dbname")
+    })?;
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     // The last `@` ends the user's part: an unescaped one inside a password is common and cannot mean anything else.
     let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
@@ -35,10 +28,7 @@ pub(super) fn parse(text: &str) -> Result<ConnectionConfig, PostgresError> {
     let mut config = ConnectionConfig::default();
     set_login(&mut config, login)?;
     if !hosts.is_empty() {
-        config.hosts = hosts
-            .split(',')
-            .map(host_and_port)
-            .collect::<Result<_, _>>()?;
+        config.hosts = hosts.split(',').map(host_and_port).collect::<Result<_, _>>()?;
     }
     if !dbname.is_empty() {
         config.dbname = Some(decode("dbname", dbname)?);
@@ -72,17 +62,10 @@ fn host_and_port(text: &str) -> Result<(super::Host, u16), PostgresError> {
 }
 
 fn decode(part: &str, text: &str) -> Result<String, PostgresError> {
-    percent_decode_str(text)
-        .decode_utf8()
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|_| {
-            let reason = "the percent-encoding is not valid UTF-8".to_owned();
-            parameter::invalid(
-                part,
-                reason,
-                "encode special characters as %XX of their UTF-8 bytes",
-            )
-        })
+    percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| {
+        let reason = "the percent-encoding is not valid UTF-8".to_owned();
+        parameter::invalid(part, reason, "encode special characters as %XX of their UTF-8 bytes")
+    })
 }
 
 #[cfg(test)]
@@ -109,21 +92,10 @@ mod tests {
     fn hosts_of_every_kind() {
         let config = parse("postgresql://u@h1,h2:1,[::1]:2,%2Fvar%2Frun%2Fpg:3/d").unwrap();
         let socket = Host::Unix("/var/run/pg".into());
-        assert_eq!(
-            config.hosts,
-            [
-                (tcp("h1"), 5432),
-                (tcp("h2"), 1),
-                (tcp("::1"), 2),
-                (socket, 3)
-            ]
-        );
+        assert_eq!(config.hosts, [(tcp("h1"), 5432), (tcp("h2"), 1), (tcp("::1"), 2), (socket, 3)]);
         let config = parse("postgres://u@/d?host=/tmp&port=9").unwrap();
         assert_eq!(config.hosts, [(Host::Unix("/tmp".into()), 9)]);
-        assert_eq!(
-            parse("postgres://u@").unwrap().hosts,
-            [(tcp("localhost"), 5432)]
-        );
+        assert_eq!(parse("postgres://u@").unwrap().hosts, [(tcp("localhost"), 5432)]);
     }
 
     #[test]
@@ -140,21 +112,13 @@ mod tests {
             parse("postgres://u@h/?sslmode=verify_ca&sslrootcert=/ca.pem&sslcert=c&sslkey=k")
                 .unwrap();
         assert_eq!(config.ssl_mode, SslMode::VerifyCa);
-        assert_eq!(
-            config.ssl_root_cert,
-            Some(RootCertificates::File("/ca.pem".into()))
-        );
-        assert_eq!(
-            parse("postgres://u@h/?ssl=true").unwrap().ssl_mode,
-            SslMode::VerifyFull
-        );
+        assert_eq!(config.ssl_root_cert, Some(RootCertificates::File("/ca.pem".into())));
+        assert_eq!(parse("postgres://u@h/?ssl=true").unwrap().ssl_mode, SslMode::VerifyFull);
     }
 
     #[test]
     fn secrets_stay_out_of_errors_and_debug() {
-        let error = parse("postgres://u:s3cret@h:port/d")
-            .unwrap_err()
-            .to_string();
+        let error = parse("postgres://u:s3cret@h:port/d").unwrap_err().to_string();
         assert!(!error.contains("s3cret"), "{error}");
         let config = parse("postgres://u:s3cret@h/d?sslpassword=s3cret").unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));

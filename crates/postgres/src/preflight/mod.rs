@@ -1,4 +1,15 @@
 //! Everything that would stop a connector, found before it starts, each with the statement that mends it.
+//!
+//! In: what the connector is going to need. Out: all findings at once, worst first. Nothing is changed on the server; one
+//! replication connection is opened and closed. Never here: Kafka, the connector's configuration.
+
+mod publication;
+mod server;
+mod tables;
+
+use std::collections::HashMap;
+
+use crate::catalog::{ServerInfo, TableSummary, list_tables, server as ask_server};
 use crate::publication::PublishOperations;
 use crate::{Connection, PostgresError, SlotName, TableName};
 
@@ -65,5 +76,43 @@ pub async fn check(
     connection: &Connection,
     expectations: &Expectations,
 ) -> Result<Vec<Finding>, PostgresError> {
-    Err(crate::connect::pending(expectations))
+    let known = list_tables(connection).await?;
+    let mut check = Check {
+        connection,
+        expectations,
+        server: ask_server(connection).await?,
+        known: known.into_iter().map(|table| (table.table_name(), table)).collect(),
+        findings: Vec::new(),
+    };
+    check.server_settings();
+    check.slot().await?;
+    check.replication_connection().await;
+    check.tables().await?;
+    check.publication().await?;
+    let mut findings = check.findings;
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(findings)
+}
+
+/// A check under way.
+struct Check<'a> {
+    connection: &'a Connection,
+    expectations: &'a Expectations,
+    server: ServerInfo,
+    known: HashMap<TableName, TableSummary>,
+    findings: Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn find(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        subject: impl Into<String>,
+        message: impl Into<String>,
+        fix: Option<String>,
+    ) {
+        let (subject, message) = (subject.into(), message.into());
+        self.findings.push(Finding { code, severity, subject, message, fix });
+    }
 }

@@ -40,10 +40,7 @@ impl ReplicationConnection {
         if timeline <= 1 {
             return Ok(Vec::new()); // The first timeline has no history file; asking for it is an error.
         }
-        let asked = self
-            .session
-            .command(&format!("TIMELINE_HISTORY {timeline}"))
-            .await;
+        let asked = self.session.command(&format!("TIMELINE_HISTORY {timeline}")).await;
         let rows = asked.map_err(|error| error.while_doing("tell its timeline's history"))?;
         let row = rows.first().ok_or_else(|| malformed("TIMELINE_HISTORY"))?;
         parse_history(text(row, 1, "TIMELINE_HISTORY")?)
@@ -69,9 +66,7 @@ impl ReplicationConnection {
             }
             Err(CommandError::Broken(error)) => return Err(error),
         };
-        let row = rows
-            .first()
-            .ok_or_else(|| malformed("CREATE_REPLICATION_SLOT"))?;
+        let row = rows.first().ok_or_else(|| malformed("CREATE_REPLICATION_SLOT"))?;
         Ok(CreatedSlot {
             consistent_point: parsed(row, 1, "CREATE_REPLICATION_SLOT")?,
             snapshot_name: row.get(2).cloned().flatten(),
@@ -81,15 +76,12 @@ impl ReplicationConnection {
     /// `DROP_REPLICATION_SLOT`; `wait` waits for its reader to leave instead of failing.
     pub async fn drop_slot(&mut self, name: &SlotName, wait: bool) -> Result<(), PostgresError> {
         let slot = quote_identifier(name.as_str());
-        let sql = format!(
-            "DROP_REPLICATION_SLOT {slot}{}",
-            if wait { " WAIT" } else { "" }
-        );
+        let sql = format!("DROP_REPLICATION_SLOT {slot}{}", if wait { " WAIT" } else { "" });
         match self.session.command(&sql).await {
             Ok(_) => Ok(()),
-            Err(CommandError::Refused(refused)) => Err(self
-                .explain_refusal(name, "drop the replication slot", refused)
-                .await),
+            Err(CommandError::Refused(refused)) => {
+                Err(self.explain_refusal(name, "drop the replication slot", refused).await)
+            }
             Err(CommandError::Broken(error)) => Err(error),
         }
     }
@@ -99,9 +91,7 @@ impl ReplicationConnection {
         let sql = "SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'";
         let asked = self.session.command(sql).await;
         let rows = asked.map_err(|error| error.while_doing("show wal_sender_timeout"))?;
-        let row = rows
-            .first()
-            .ok_or_else(|| malformed("wal_sender_timeout"))?;
+        let row = rows.first().ok_or_else(|| malformed("wal_sender_timeout"))?;
         let milliseconds: u64 = parsed(row, 0, "wal_sender_timeout")?;
         Ok((milliseconds > 0).then(|| Duration::from_millis(milliseconds)))
     }
@@ -119,10 +109,7 @@ impl ReplicationConnection {
         let asked = self.session.command(&sql).await;
         let rows = asked.map_err(|error| error.while_doing("read the replication slot"))?;
         let Some(row) = rows.first() else {
-            return Err(PostgresError::SlotMissing {
-                slot: slot.clone(),
-                source: None,
-            });
+            return Err(PostgresError::SlotMissing { slot: slot.clone(), source: None });
         };
         let confirmed = match row.first() {
             Some(Some(_)) => parsed(row, 0, "confirmed_flush_lsn")?,
@@ -130,11 +117,7 @@ impl ReplicationConnection {
         };
         // Zero asks for "wherever the slot stands".
         if start != Lsn::ZERO && confirmed > start {
-            return Err(PostgresError::SlotAhead {
-                slot: slot.clone(),
-                confirmed,
-                asked: start,
-            });
+            return Err(PostgresError::SlotAhead { slot: slot.clone(), confirmed, asked: start });
         }
         Ok(())
     }
@@ -170,17 +153,11 @@ impl ReplicationConnection {
     ) -> PostgresError {
         let slot = slot.clone();
         match slot_refusal(&source.sqlstate) {
-            SlotRefusal::Missing => PostgresError::SlotMissing {
-                slot,
-                source: Some(source),
-            },
+            SlotRefusal::Missing => PostgresError::SlotMissing { slot, source: Some(source) },
             SlotRefusal::Exists => PostgresError::SlotExists { slot },
             SlotRefusal::NoneFree => PostgresError::NoFreeSlot { source },
             SlotRefusal::Active => {
-                let pid = self
-                    .slot_facts(&slot)
-                    .await
-                    .and_then(|facts| facts.active_pid);
+                let pid = self.slot_facts(&slot).await.and_then(|facts| facts.active_pid);
                 PostgresError::SlotActive { slot, pid }
             }
             SlotRefusal::State => self.explain_state(slot, action, source).await,
@@ -204,15 +181,12 @@ impl ReplicationConnection {
             && let Some(Some(level)) = rows.first().and_then(|row| row.first())
             && level != "logical"
         {
-            return PostgresError::WalLevel {
-                wal_level: level.clone(),
-            };
+            return PostgresError::WalLevel { wal_level: level.clone() };
         }
         match self.slot_facts(&slot).await {
-            Some(facts) if facts.wal_status.as_deref() == Some("lost") => PostgresError::SlotLost {
-                slot,
-                reason: "wal_status = lost".to_owned(),
-            },
+            Some(facts) if facts.wal_status.as_deref() == Some("lost") => {
+                PostgresError::SlotLost { slot, reason: "wal_status = lost".to_owned() }
+            }
             Some(facts) => match facts.foreign() {
                 Some(reason) => PostgresError::SlotForeign { slot, reason },
                 None => statement_error(action, source),
@@ -289,10 +263,7 @@ fn parse_history(content: &str) -> Result<Vec<TimelineSwitch>, PostgresError> {
             let timeline = words.next().and_then(|word| word.parse().ok());
             let switch_lsn = words.next().and_then(|word| word.parse().ok());
             match (timeline, switch_lsn) {
-                (Some(timeline), Some(switch_lsn)) => Ok(TimelineSwitch {
-                    timeline,
-                    switch_lsn,
-                }),
+                (Some(timeline), Some(switch_lsn)) => Ok(TimelineSwitch { timeline, switch_lsn }),
                 _ => Err(malformed("a timeline history file")),
             }
         })
@@ -300,21 +271,15 @@ fn parse_history(content: &str) -> Result<Vec<TimelineSwitch>, PostgresError> {
 }
 
 fn malformed(place: &str) -> PostgresError {
-    PostgresError::Protocol {
-        what: format!("{place} does not have the shape it should have"),
-    }
+    PostgresError::Protocol { what: format!("{place} does not have the shape it should have") }
 }
 
 fn text<'a>(row: &'a Row, index: usize, place: &str) -> Result<&'a str, PostgresError> {
-    row.get(index)
-        .and_then(Option::as_deref)
-        .ok_or_else(|| malformed(place))
+    row.get(index).and_then(Option::as_deref).ok_or_else(|| malformed(place))
 }
 
 fn parsed<T: std::str::FromStr>(row: &Row, index: usize, place: &str) -> Result<T, PostgresError> {
-    text(row, index, place)?
-        .parse()
-        .map_err(|_| malformed(place))
+    text(row, index, place)?.parse().map_err(|_| malformed(place))
 }
 
 #[cfg(test)]
@@ -326,25 +291,17 @@ mod tests {
         let content =
             "1\t0/3000158\tno recovery target specified\n\n# comment\n2\tA/30001F0\tbefore 2000\n";
         let history = parse_history(content).unwrap();
-        let switches: Vec<_> = history
-            .iter()
-            .map(|item| (item.timeline, item.switch_lsn.to_string()))
-            .collect();
-        assert_eq!(
-            switches,
-            [(1, "0/3000158".to_owned()), (2, "A/30001F0".to_owned())]
-        );
+        let switches: Vec<_> =
+            history.iter().map(|item| (item.timeline, item.switch_lsn.to_string())).collect();
+        assert_eq!(switches, [(1, "0/3000158".to_owned()), (2, "A/30001F0".to_owned())]);
         assert!(parse_history("x y").is_err());
     }
 
     #[test]
     fn only_failover_needs_the_new_grammar() {
         let name = SlotName::new("s").unwrap();
-        let mut options = CreateSlot {
-            snapshot: SnapshotAction::Export,
-            temporary: true,
-            failover: false,
-        };
+        let mut options =
+            CreateSlot { snapshot: SnapshotAction::Export, temporary: true, failover: false };
         let old = "CREATE_REPLICATION_SLOT \"s\" TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT";
         assert_eq!(create_statement(&name, options), old);
         options.failover = true;

@@ -117,11 +117,7 @@ impl Reporter {
         let regular = reported.at + self.status_interval;
         if asked {
             let news = flushed > reported.flushed || self.signals.received() > reported.written;
-            return if news {
-                Instant::now()
-            } else {
-                regular.min(reported.at + REPEAT_INTERVAL)
-            };
+            return if news { Instant::now() } else { regular.min(reported.at + REPEAT_INTERVAL) };
         }
         if flushed > reported.flushed {
             regular.min(reported.at + PROGRESS_INTERVAL)
@@ -143,11 +139,7 @@ impl Reporter {
         let mut frame = BytesMut::new();
         copy_data(&status.encode(), &mut frame)?;
         self.write(&frame).await?;
-        Ok(Reported {
-            at: Instant::now(),
-            written,
-            flushed,
-        })
+        Ok(Reported { at: Instant::now(), written, flushed })
     }
 
     /// The last report, and goodbye: the walsender leaves at once and frees the slot.
@@ -164,18 +156,13 @@ impl Reporter {
             self.socket.write_all(bytes).await?;
             self.socket.flush().await
         };
-        written
-            .await
-            .map_err(|source| closed("reporting progress", source))
+        written.await.map_err(|source| closed("reporting progress", source))
     }
 }
 
 fn copy_data(body: &[u8], frame: &mut BytesMut) -> Result<(), PostgresError> {
     let data = frontend::CopyData::new(body);
-    data.map_err(|error| PostgresError::Protocol {
-        what: error.to_string(),
-    })?
-    .write(frame);
+    data.map_err(|error| PostgresError::Protocol { what: error.to_string() })?.write(frame);
     Ok(())
 }
 
@@ -185,8 +172,6 @@ fn copy_data(body: &[u8], frame: &mut BytesMut) -> Result<(), PostgresError> {
     reason = "the protocol wants the sender's clock in each report"
 )]
 fn now() -> PgTimestamp {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     PgTimestamp::from_unix_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }

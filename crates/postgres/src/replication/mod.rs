@@ -110,9 +110,7 @@ impl Default for PgoutputOptions {
 
 impl Default for Feedback {
     fn default() -> Self {
-        Self {
-            status_interval: Duration::from_secs(10),
-        }
+        Self { status_interval: Duration::from_secs(10) }
     }
 }
 
@@ -126,10 +124,7 @@ impl ReplicationConnection {
     /// Opens a session with `replication=database` on the first host that accepts it.
     pub async fn connect(config: &ConnectionConfig) -> Result<Self, PostgresError> {
         let session = Session::open(config, Purpose::Replication).await?;
-        Ok(Self {
-            session,
-            user: config.user().to_owned(),
-        })
+        Ok(Self { session, user: config.user().to_owned() })
     }
 
     /// `server_version_num` of the server: 150004 is 15.4.
@@ -157,10 +152,7 @@ impl ReplicationConnection {
         self.refuse_slot_ahead(slot, start).await?;
         let sender_timeout = self.wal_sender_timeout().await?;
         let sql = start_statement(slot, start, options);
-        self.session
-            .wire
-            .send(|buffer| frontend::query(&sql, buffer))
-            .await?;
+        self.session.wire.send(|buffer| frontend::query(&sql, buffer)).await?;
         self.expect_copy_both(slot).await?;
         let parts = StreamParts {
             wire: self.session.wire,
@@ -175,44 +167,27 @@ impl ReplicationConnection {
 /// A third of the server's patience, so that one lost or late report is not the end.
 fn status_interval(feedback: Feedback, sender_timeout: Option<Duration>) -> Duration {
     let patience = sender_timeout.map_or(feedback.status_interval, |timeout| timeout / 3);
-    feedback
-        .status_interval
-        .min(patience)
-        .max(Duration::from_millis(100))
+    feedback.status_interval.min(patience).max(Duration::from_millis(100))
 }
 
 fn start_statement(slot: &SlotName, start: Lsn, options: &PgoutputOptions) -> String {
-    let publications: Vec<String> = options
-        .publications
-        .iter()
-        .map(|name| quote_identifier(name))
-        .collect();
+    let publications: Vec<String> =
+        options.publications.iter().map(|name| quote_identifier(name)).collect();
     let mut pairs = vec![
-        (
-            "proto_version".to_owned(),
-            options.proto_version.to_string(),
-        ),
+        ("proto_version".to_owned(), options.proto_version.to_string()),
         ("publication_names".to_owned(), publications.join(",")),
     ];
     if options.messages {
         pairs.push(("messages".to_owned(), "true".to_owned()));
     }
-    pairs.extend(
-        options
-            .origin
-            .iter()
-            .map(|origin| ("origin".to_owned(), origin.clone())),
-    );
+    pairs.extend(options.origin.iter().map(|origin| ("origin".to_owned(), origin.clone())));
     pairs.extend(options.extra.iter().cloned());
     let written: Vec<String> = pairs
         .iter()
         .map(|(name, value)| format!("{} {}", quote_identifier(name), replication_literal(value)))
         .collect();
     let slot = quote_identifier(slot.as_str());
-    format!(
-        "START_REPLICATION SLOT {slot} LOGICAL {start} ({})",
-        written.join(", ")
-    )
+    format!("START_REPLICATION SLOT {slot} LOGICAL {start} ({})", written.join(", "))
 }
 
 /// The replication grammar knows only plain literals: quotes are doubled, a backslash is itself.
@@ -242,18 +217,10 @@ mod tests {
 
     #[test]
     fn reports_come_often_enough_for_an_impatient_server() {
-        let feedback = Feedback {
-            status_interval: Duration::from_secs(10),
-        };
+        let feedback = Feedback { status_interval: Duration::from_secs(10) };
         let seconds = |seconds| Some(Duration::from_secs(seconds));
-        assert_eq!(
-            status_interval(feedback, seconds(60)),
-            Duration::from_secs(10)
-        );
-        assert_eq!(
-            status_interval(feedback, seconds(6)),
-            Duration::from_secs(2)
-        );
+        assert_eq!(status_interval(feedback, seconds(60)), Duration::from_secs(10));
+        assert_eq!(status_interval(feedback, seconds(6)), Duration::from_secs(2));
         assert_eq!(status_interval(feedback, None), Duration::from_secs(10));
     }
 }

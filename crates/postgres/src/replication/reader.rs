@@ -128,14 +128,8 @@ impl Reader {
     }
 
     async fn hand_on(&mut self) -> Result<(), PostgresError> {
-        let permit = self
-            .chunks
-            .reserve()
-            .await
-            .map_err(|_| PostgresError::StreamEnded)?;
-        permit.send(Ok(WalChunk::new(
-            self.buffer.split_to(self.complete).freeze(),
-        )));
+        let permit = self.chunks.reserve().await.map_err(|_| PostgresError::StreamEnded)?;
+        permit.send(Ok(WalChunk::new(self.buffer.split_to(self.complete).freeze())));
         self.complete = 0;
         Ok(())
     }
@@ -144,13 +138,10 @@ impl Reader {
     fn other_message(&mut self, length: usize) -> Result<(), PostgresError> {
         let mut frame = self.buffer.split_to(length);
         let parsed = Message::parse(&mut frame);
-        match parsed.map_err(|error| PostgresError::Protocol {
-            what: error.to_string(),
-        })? {
-            Some(Message::ErrorResponse(body)) => Err(stream_error(
-                Box::new(server_error(&body)),
-                &self.publications,
-            )),
+        match parsed.map_err(|error| PostgresError::Protocol { what: error.to_string() })? {
+            Some(Message::ErrorResponse(body)) => {
+                Err(stream_error(Box::new(server_error(&body)), &self.publications))
+            }
             Some(Message::CopyDone) => Err(PostgresError::StreamEnded),
             Some(Message::NoticeResponse(_) | Message::ParameterStatus(_)) => Ok(()),
             _ => Err(unexpected("the replication stream")),

@@ -47,9 +47,7 @@ impl ReplicationStream {
         let (acknowledged, to_report) = watch::channel(Lsn::ZERO);
         let (close, closing) = oneshot::channel();
         let signals = Arc::new(Signals::default());
-        signals
-            .received
-            .store(parts.start.as_u64(), std::sync::atomic::Ordering::Release);
+        signals.received.store(parts.start.as_u64(), std::sync::atomic::Ordering::Release);
         let (read_half, write_half) = tokio::io::split(parts.wire.stream);
         let reader = Reader {
             socket: read_half,
@@ -70,23 +68,14 @@ impl ReplicationStream {
         let mut tasks = JoinSet::new();
         tasks.spawn(reader.run());
         tasks.spawn(reporter.run());
-        Self {
-            chunks,
-            acknowledged,
-            signals,
-            close,
-            tasks,
-        }
+        Self { chunks, acknowledged, signals, close, tasks }
     }
 
     /// The next chunk. Cancel-safe: a dropped future loses nothing.
     ///
     /// Errors: why the stream ended; nothing comes after an error.
     pub async fn next(&mut self) -> Result<WalChunk, PostgresError> {
-        self.chunks
-            .recv()
-            .await
-            .unwrap_or(Err(PostgresError::StreamEnded))
+        self.chunks.recv().await.unwrap_or(Err(PostgresError::StreamEnded))
     }
 
     /// The next chunk if one is waiting.
@@ -106,10 +95,7 @@ impl ReplicationStream {
         let before = *self.acknowledged.borrow();
         let received = self.signals.received();
         assert!(before <= flushed, "acknowledged {flushed} after {before}");
-        assert!(
-            flushed <= received,
-            "acknowledged {flushed} past what was received, {received}"
-        );
+        assert!(flushed <= received, "acknowledged {flushed} past what was received, {received}");
         if flushed > before {
             self.acknowledged.send_replace(flushed);
         }
@@ -118,13 +104,7 @@ impl ReplicationStream {
     /// Reports the last acknowledged position, ends the stream in good order and waits until the server has let go of the
     /// slot, for 5 seconds at most.
     pub async fn close(self) {
-        let Self {
-            chunks,
-            acknowledged,
-            close,
-            mut tasks,
-            ..
-        } = self;
+        let Self { chunks, acknowledged, close, mut tasks, .. } = self;
         drop(chunks);
         // A failed send means the connection is gone already.
         if close.send(()).is_ok() {

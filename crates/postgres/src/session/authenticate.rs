@@ -37,13 +37,8 @@ pub(super) async fn start(
     address: String,
 ) -> Result<Session, PostgresError> {
     let parameters = startup_parameters(config, purpose);
-    wire.send(|buffer| frontend::startup_message(parameters, buffer))
-        .await?;
-    let mut login = Login {
-        wire,
-        config,
-        address,
-    };
+    wire.send(|buffer| frontend::startup_message(parameters, buffer)).await?;
+    let mut login = Login { wire, config, address };
     login.prove().await?;
     login.finish().await
 }
@@ -53,10 +48,7 @@ fn startup_parameters(
     purpose: Purpose,
 ) -> impl Iterator<Item = (&str, &str)> {
     let replication = (purpose == Purpose::Replication).then_some(("replication", "database"));
-    let options = config
-        .options
-        .as_deref()
-        .map(|options| ("options", options));
+    let options = config.options.as_deref().map(|options| ("options", options));
     [
         ("user", config.user.as_str()),
         ("database", config.dbname()),
@@ -131,23 +123,16 @@ impl Login<'_> {
             address: self.address,
             parameters,
         };
-        Ok(Session {
-            wire: self.wire,
-            facts,
-        })
+        Ok(Session { wire: self.wire, facts })
     }
 
     async fn cleartext(&mut self) -> Result<(), PostgresError> {
         self.binding_not_needed()?;
         if !self.wire.stream.is_private() {
-            return Err(PostgresError::CleartextRefused {
-                address: self.address.clone(),
-            });
+            return Err(PostgresError::CleartextRefused { address: self.address.clone() });
         }
         let password = self.password()?;
-        self.wire
-            .send(|buffer| frontend::password_message(password.as_bytes(), buffer))
-            .await
+        self.wire.send(|buffer| frontend::password_message(password.as_bytes(), buffer)).await
     }
 
     async fn scram(&mut self, offered: &AuthenticationSaslBody) -> Result<(), PostgresError> {
@@ -155,22 +140,15 @@ impl Login<'_> {
         let password = self.password()?;
         let mut scram = sasl::ScramSha256::new(password.as_bytes(), binding);
         let first = scram.message().to_vec();
-        self.wire
-            .send(|buffer| frontend::sasl_initial_response(mechanism, &first, buffer))
-            .await?;
+        self.wire.send(|buffer| frontend::sasl_initial_response(mechanism, &first, buffer)).await?;
         let Message::AuthenticationSaslContinue(challenge) = self.message().await? else {
             return Err(unexpected("SCRAM"));
         };
         let address = self.address.clone();
-        let failed = |source| PostgresError::Scram {
-            address: address.clone(),
-            source,
-        };
+        let failed = |source| PostgresError::Scram { address: address.clone(), source };
         scram.update(challenge.data()).map_err(failed)?;
         let proof = scram.message().to_vec();
-        self.wire
-            .send(|buffer| frontend::sasl_response(&proof, buffer))
-            .await?;
+        self.wire.send(|buffer| frontend::sasl_response(&proof, buffer)).await?;
         let Message::AuthenticationSaslFinal(verdict) = self.message().await? else {
             return Err(unexpected("SCRAM"));
         };
@@ -188,17 +166,12 @@ impl Login<'_> {
         use fallible_iterator::FallibleIterator as _;
         let mut names = Vec::new();
         let mut mechanisms = offered.mechanisms();
-        while let Some(name) = mechanisms
-            .next()
-            .map_err(|_| unexpected("SASL mechanisms"))?
-        {
+        while let Some(name) = mechanisms.next().map_err(|_| unexpected("SASL mechanisms"))? {
             names.push(name);
         }
         let has = |mechanism: &str| names.contains(&mechanism);
         let wanted = self.config.channel_binding != ChannelBinding::Disable;
-        let end_point = wanted
-            .then(|| self.wire.stream.tls_server_end_point())
-            .flatten();
+        let end_point = wanted.then(|| self.wire.stream.tls_server_end_point()).flatten();
         let plus = has(sasl::SCRAM_SHA_256_PLUS);
         match end_point {
             Some(data) if plus => {
@@ -224,11 +197,7 @@ impl Login<'_> {
             match self.wire.message(DURING).await? {
                 Message::ErrorResponse(body) => {
                     let user = &self.config.user;
-                    return Err(startup_error(
-                        Box::new(server_error(&body)),
-                        &self.address,
-                        user,
-                    ));
+                    return Err(startup_error(Box::new(server_error(&body)), &self.address, user));
                 }
                 Message::NoticeResponse(_) => {}
                 message => return Ok(message),
@@ -238,19 +207,15 @@ impl Login<'_> {
 
     fn password(&self) -> Result<String, PostgresError> {
         let password = self.config.password.as_ref();
-        password
-            .map(|secret| secret.0.clone())
-            .ok_or_else(|| PostgresError::PasswordMissing {
-                address: self.address.clone(),
-                user: self.config.user.clone(),
-            })
+        password.map(|secret| secret.0.clone()).ok_or_else(|| PostgresError::PasswordMissing {
+            address: self.address.clone(),
+            user: self.config.user.clone(),
+        })
     }
 
     fn binding_not_needed(&self) -> Result<(), PostgresError> {
         if self.config.channel_binding == ChannelBinding::Require {
-            return Err(PostgresError::ChannelBinding {
-                address: self.address.clone(),
-            });
+            return Err(PostgresError::ChannelBinding { address: self.address.clone() });
         }
         Ok(())
     }
@@ -266,12 +231,7 @@ impl Login<'_> {
 /// `15.18 (Debian 15.18-1)` and `17beta1` as `server_version_num` writes them.
 fn version_num(version: &str) -> u32 {
     let mut numbers = version.split(|letter: char| !letter.is_ascii_digit());
-    let mut next = || {
-        numbers
-            .next()
-            .and_then(|digits| digits.parse::<u32>().ok())
-            .unwrap_or(0)
-    };
+    let mut next = || numbers.next().and_then(|digits| digits.parse::<u32>().ok()).unwrap_or(0);
     let major = next();
     let minor = if version.contains('.') { next() } else { 0 };
     major * 10_000 + minor

@@ -66,15 +66,9 @@ async fn one_host(
             }
         }
         // There is always an attempt, and only errors lead here.
-        Err(failed.unwrap_or(PostgresError::Closed {
-            during: "connecting",
-            source: None,
-        }))
+        Err(failed.unwrap_or(PostgresError::Closed { during: "connecting", source: None }))
     });
-    opened.await.unwrap_or(Err(PostgresError::ConnectTimeout {
-        address,
-        timeout: waited,
-    }))
+    opened.await.unwrap_or(Err(PostgresError::ConnectTimeout { address, timeout: waited }))
 }
 
 fn attempts(config: &ConnectionConfig, host: &Host) -> &'static [TlsAttempt] {
@@ -124,15 +118,9 @@ async fn check_attributes(
     };
     let asked = session.command(question).await;
     let rows = asked.map_err(|error| error.while_doing("tell what kind of server it is"))?;
-    let found = rows
-        .first()
-        .and_then(|row| row.first())
-        .and_then(Option::as_deref);
+    let found = rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
     if found == Some(answer) {
         return Ok(());
     }
-    Err(PostgresError::SessionAttributes {
-        address: session.facts.address.clone(),
-        wanted: word,
-    })
+    Err(PostgresError::SessionAttributes { address: session.facts.address.clone(), wanted: word })
 }

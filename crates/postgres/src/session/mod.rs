@@ -103,17 +103,11 @@ impl Session {
 
     /// Runs one statement by the simple query protocol and collects its rows.
     pub(crate) async fn command(&mut self, sql: &str) -> Result<Vec<Row>, CommandError> {
-        self.wire
-            .send(|buffer| frontend::query(sql, buffer))
-            .await?;
+        self.wire.send(|buffer| frontend::query(sql, buffer)).await?;
         let mut rows = Vec::new();
         let mut refused = None;
         loop {
-            match self
-                .wire
-                .message("waiting for the answer to a command")
-                .await?
-            {
+            match self.wire.message("waiting for the answer to a command").await? {
                 Message::DataRow(body) => rows.push(text_row(&body)?),
                 Message::ErrorResponse(body) => refused = Some(Box::new(server_error(&body))),
                 Message::ReadyForQuery(_) => break,

@@ -38,11 +38,7 @@ impl Replayed {
         let mut before = greeting(&session.facts);
         before.extend_from_slice(&session.wire.unread);
         let startup = Startup::Length(Vec::with_capacity(LENGTH_BYTES));
-        Self {
-            stream: session.wire.stream,
-            before: before.freeze(),
-            startup,
-        }
+        Self { stream: session.wire.stream, before: before.freeze(), startup }
     }
 }
 

@@ -42,10 +42,7 @@ pub(super) async fn connect(
     attempt: TlsAttempt,
 ) -> Result<Stream, PostgresError> {
     let address = show(host, port);
-    let refused = |source| PostgresError::Connect {
-        address: address.clone(),
-        source,
-    };
+    let refused = |source| PostgresError::Connect { address: address.clone(), source };
     let name = match host {
         Host::Unix(directory) => {
             let socket = UnixStream::connect(socket_path(directory, port)).await;
@@ -53,9 +50,7 @@ pub(super) async fn connect(
         }
         Host::Tcp(name) => name,
     };
-    let mut socket = TcpStream::connect((name.as_str(), port))
-        .await
-        .map_err(refused)?;
+    let mut socket = TcpStream::connect((name.as_str(), port)).await.map_err(refused)?;
     configure(&socket, config).map_err(refused)?;
     if attempt == TlsAttempt::Never {
         return Ok(Stream::Tcp(socket));
@@ -64,10 +59,9 @@ pub(super) async fn connect(
         && !server_offers_tls(&mut socket, &address).await?
     {
         return match attempt {
-            TlsAttempt::Always => Err(PostgresError::TlsRefused {
-                address,
-                mode: config.ssl_mode.as_str(),
-            }),
+            TlsAttempt::Always => {
+                Err(PostgresError::TlsRefused { address, mode: config.ssl_mode.as_str() })
+            }
             TlsAttempt::IfOffered | TlsAttempt::Never => Ok(Stream::Tcp(socket)),
         };
     }
@@ -86,10 +80,7 @@ fn configure(socket: &TcpStream, config: &ConnectionConfig) -> io::Result<()> {
 
 /// Sends `SSLRequest` and reads the one byte that answers it.
 async fn server_offers_tls(socket: &mut TcpStream, address: &str) -> Result<bool, PostgresError> {
-    let closed = |source| PostgresError::Closed {
-        during: "asking for TLS",
-        source: Some(source),
-    };
+    let closed = |source| PostgresError::Closed { during: "asking for TLS", source: Some(source) };
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     socket.write_all(&request).await.map_err(closed)?;
@@ -111,26 +102,16 @@ async fn handshake(
 ) -> Result<Stream, PostgresError> {
     let mode = config.ssl_mode.as_str();
     let server = ServerName::try_from(name.to_owned()).map_err(|_| {
-        let source = io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a name a certificate can carry",
-        );
-        PostgresError::TlsHandshake {
-            address: address.clone(),
-            mode,
-            source,
-        }
+        let source =
+            io::Error::new(io::ErrorKind::InvalidInput, "not a name a certificate can carry");
+        PostgresError::TlsHandshake { address: address.clone(), mode, source }
     })?;
     let connector = TlsConnector::from(Arc::new(tls::client_config(config).await?));
     match connector.connect(server, socket).await {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
         // rustls reports what it refuses as invalid data; everything else is the network's.
         Err(source) if source.kind() == io::ErrorKind::InvalidData => {
-            Err(PostgresError::TlsHandshake {
-                address,
-                mode,
-                source,
-            })
+            Err(PostgresError::TlsHandshake { address, mode, source })
         }
         Err(source) => Err(PostgresError::Connect { address, source }),
     }

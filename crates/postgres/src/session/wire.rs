@@ -23,10 +23,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            unread: BytesMut::new(),
-        }
+        Self { stream, unread: BytesMut::new() }
     }
 
     /// Sends what `write` appends.
@@ -51,9 +48,7 @@ impl Wire {
     pub(crate) async fn message(&mut self, during: &'static str) -> Result<Message, PostgresError> {
         loop {
             let parsed = Message::parse(&mut self.unread);
-            match parsed.map_err(|error| PostgresError::Protocol {
-                what: error.to_string(),
-            })? {
+            match parsed.map_err(|error| PostgresError::Protocol { what: error.to_string() })? {
                 Some(message) => return Ok(message),
                 None => self.receive(during).await?,
             }
@@ -64,9 +59,7 @@ impl Wire {
     pub(crate) async fn peek_tag(&mut self, during: &'static str) -> Result<u8, PostgresError> {
         loop {
             let header = Header::parse(&self.unread);
-            match header.map_err(|error| PostgresError::Protocol {
-                what: error.to_string(),
-            })? {
+            match header.map_err(|error| PostgresError::Protocol { what: error.to_string() })? {
                 Some(header) => return Ok(header.tag()),
                 None => self.receive(during).await?,
             }
@@ -77,9 +70,8 @@ impl Wire {
     pub(crate) async fn skip_message(&mut self, during: &'static str) -> Result<(), PostgresError> {
         loop {
             let header = Header::parse(&self.unread);
-            let header = header.map_err(|error| PostgresError::Protocol {
-                what: error.to_string(),
-            })?;
+            let header =
+                header.map_err(|error| PostgresError::Protocol { what: error.to_string() })?;
             // The length counts itself, not the tag.
             let length = header.and_then(|header| usize::try_from(header.len()).ok());
             match length {
@@ -96,10 +88,7 @@ impl Wire {
     pub(crate) async fn receive(&mut self, during: &'static str) -> Result<(), PostgresError> {
         self.unread.reserve(READ_BYTES);
         match self.stream.read_buf(&mut self.unread).await {
-            Ok(0) => Err(PostgresError::Closed {
-                during,
-                source: None,
-            }),
+            Ok(0) => Err(PostgresError::Closed { during, source: None }),
             Ok(_) => Ok(()),
             Err(source) => Err(closed(during, source)),
         }
@@ -108,24 +97,17 @@ impl Wire {
 
 /// The connection failed while we were doing this.
 pub(crate) fn closed(during: &'static str, source: io::Error) -> PostgresError {
-    PostgresError::Closed {
-        during,
-        source: Some(source),
-    }
+    PostgresError::Closed { during, source: Some(source) }
 }
 
 /// The server sent something that does not belong here.
 pub(crate) fn unexpected(place: &str) -> PostgresError {
-    PostgresError::Protocol {
-        what: format!("unexpected message in {place}"),
-    }
+    PostgresError::Protocol { what: format!("unexpected message in {place}") }
 }
 
 /// The length in front of a message cannot be one: what follows cannot be understood.
 pub(crate) fn impossible_length(length: u32) -> PostgresError {
-    PostgresError::Protocol {
-        what: format!("a message of {length} bytes"),
-    }
+    PostgresError::Protocol { what: format!("a message of {length} bytes") }
 }
 
 /// Reads the fields of an `ErrorResponse`.

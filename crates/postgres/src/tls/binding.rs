@@ -35,17 +35,7 @@ fn hash_of(algorithm: &[u8]) -> Option<Hash> {
     let (identifier, parameters) = element(algorithm, OBJECT_IDENTIFIER)?;
     match identifier {
         // md5WithRSAEncryption, sha1WithRSAEncryption, sha256WithRSAEncryption, ecdsa-with-SHA1, ecdsa-with-SHA256
-        [
-            0x2A,
-            0x86,
-            0x48,
-            0x86,
-            0xF7,
-            0x0D,
-            0x01,
-            0x01,
-            0x04 | 0x05 | 0x0B,
-        ]
+        [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x04 | 0x05 | 0x0B]
         | [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x01]
         | [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02] => Some(Hash::Sha256),
         // sha384WithRSAEncryption, ecdsa-with-SHA384
@@ -94,12 +84,7 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
             return None;
         }
         let (digits, rest) = rest.split_at_checked(count)?;
-        (
-            digits
-                .iter()
-                .fold(0, |length, digit| length << 8 | usize::from(*digit)),
-            rest,
-        )
+        (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
     };
     rest.split_at_checked(length)
 }

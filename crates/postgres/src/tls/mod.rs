@@ -39,12 +39,10 @@ pub(crate) async fn client_config(
         (Some(certificate), Some(key)) => {
             let chain = certificates("sslcert", certificate).await?;
             let secret = private_key(key).await?;
-            builder
-                .with_client_auth_cert(chain, secret)
-                .map_err(|error| {
-                    let fix = "give the certificate and the private key that belong together";
-                    material("sslkey", &key.display().to_string(), &error, fix)
-                })?
+            builder.with_client_auth_cert(chain, secret).map_err(|error| {
+                let fix = "give the certificate and the private key that belong together";
+                material("sslkey", &key.display().to_string(), &error, fix)
+            })?
         }
         (None, None) => builder.with_no_client_auth(),
         (Some(alone), None) => return Err(half("sslcert", alone, "set sslkey to its private key")),
@@ -69,10 +67,7 @@ async fn trust(config: &ConnectionConfig) -> Result<Trust, PostgresError> {
         Some(RootCertificates::File(path)) => certificates("sslrootcert", path).await?,
         Some(RootCertificates::System) | None => system_roots().await?,
     };
-    Ok(Trust::Authorities {
-        anchors,
-        check_name,
-    })
+    Ok(Trust::Authorities { anchors, check_name })
 }
 
 /// The operating system's trust store. Reads a hundred files, so away from the async threads.
@@ -103,12 +98,7 @@ async fn certificates(
     let parsed = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
     match parsed {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(material(
-            setting,
-            &path.display().to_string(),
-            &"no certificate in it",
-            fix,
-        )),
+        Ok(_) => Err(material(setting, &path.display().to_string(), &"no certificate in it", fix)),
         Err(error) => Err(material(setting, &path.display().to_string(), &error, fix)),
     }
 }
@@ -123,12 +113,7 @@ async fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PostgresErro
     }
     let text = String::from_utf8_lossy(&bytes);
     if text.contains("ENCRYPTED") {
-        return Err(material(
-            "sslkey",
-            &shown,
-            &"the key is encrypted",
-            DECRYPT_FIX,
-        ));
+        return Err(material("sslkey", &shown, &"the key is encrypted", DECRYPT_FIX));
     }
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
         let fix = "give a PEM private key (PKCS#8, PKCS#1 or SEC1) or PKCS#8 DER";
@@ -140,15 +125,13 @@ async fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PostgresErro
 const DER_SEQUENCE: u8 = 0x30;
 
 async fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, PostgresError> {
-    tokio::fs::read(path)
-        .await
-        .map_err(|source: io::Error| PostgresError::TlsMaterial {
-            setting,
-            path: path.display().to_string(),
-            reason: "it cannot be read".to_owned(),
-            fix: "check the path and that we may read the file",
-            source: Some(source),
-        })
+    tokio::fs::read(path).await.map_err(|source: io::Error| PostgresError::TlsMaterial {
+        setting,
+        path: path.display().to_string(),
+        reason: "it cannot be read".to_owned(),
+        fix: "check the path and that we may read the file",
+        source: Some(source),
+    })
 }
 
 fn material(
@@ -158,20 +141,9 @@ fn material(
     fix: &'static str,
 ) -> PostgresError {
     let reason = reason.to_string();
-    PostgresError::TlsMaterial {
-        setting,
-        path: path.to_owned(),
-        reason,
-        fix,
-        source: None,
-    }
+    PostgresError::TlsMaterial { setting, path: path.to_owned(), reason, fix, source: None }
 }
 
 fn half(setting: &'static str, path: &Path, fix: &'static str) -> PostgresError {
-    material(
-        setting,
-        &path.display().to_string(),
-        &"its other half is missing",
-        fix,
-    )
+    material(setting, &path.display().to_string(), &"its other half is missing", fix)
 }

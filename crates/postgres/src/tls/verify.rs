@@ -38,21 +38,12 @@ impl Verifier {
         let mut roots = RootCertStore::empty();
         let (pinned, check_authority, check_name) = match trust {
             Trust::Anybody => (Vec::new(), false, false),
-            Trust::Authorities {
-                anchors,
-                check_name,
-            } => {
+            Trust::Authorities { anchors, check_name } => {
                 roots.add_parsable_certificates(anchors.iter().cloned());
                 (anchors, true, check_name)
             }
         };
-        Self {
-            roots,
-            pinned,
-            check_authority,
-            check_name,
-            algorithms,
-        }
+        Self { roots, pinned, check_authority, check_name, algorithms }
     }
 }
 
@@ -67,11 +58,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         if self.check_authority {
             let certificate = ParsedCertificate::try_from(end_entity)?;
-            if !self
-                .pinned
-                .iter()
-                .any(|pinned| pinned.as_ref() == end_entity.as_ref())
-            {
+            if !self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
                 let all = self.algorithms.all;
                 let roots = &self.roots;
                 verify_server_cert_signed_by_trust_anchor(

@@ -1,1 +1,92 @@
-//! publication.
+//! Publications hold exactly what they are told to.
+
+use postgres::publication::{
+    PublicationState, PublicationTables, PublishOperations, alter_statements, apply,
+    create_statement, read,
+};
+use postgres::{Connection, TableName};
+
+use crate::support::{server, session};
+
+const TABLES: &str = "\
+CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE \"B b\" (id int PRIMARY KEY);
+CREATE TABLE child () INHERITS (a);
+CREATE TABLE root (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE leaf PARTITION OF root FOR VALUES FROM (0) TO (10)";
+
+fn named(names: &[&str]) -> Vec<TableName> {
+    names.iter().map(|name| TableName::new("public", *name)).collect()
+}
+
+async fn state(sql: &Connection) -> PublicationState {
+    read(sql, "My \"p").await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_publication_becomes_exactly_what_is_asked_again_and_again() {
+    let server = server().await;
+    let sql = session(&server).await;
+    sql.batch_execute(TABLES).await.unwrap();
+    assert_eq!(read(&sql, "My \"p").await.unwrap(), None);
+
+    let publish = PublishOperations { truncate: false, ..PublishOperations::ALL };
+    let first = PublicationTables::Exactly(named(&["B b", "a"]));
+    let create = create_statement("My \"p", &first, publish, true);
+    apply(&sql, &[create]).await.unwrap();
+    let made = state(&sql).await;
+    assert_eq!(made.tables, named(&["B b", "a"]), "and not the table that inherits");
+    assert_eq!(made.published_tables, made.tables);
+    assert_eq!((made.publish, made.via_root, made.all_tables), (publish, true, false));
+    assert!(alter_statements(&made, &first, publish, true).is_empty());
+
+    let second = PublicationTables::Exactly(named(&["a", "root"]));
+    let statements = alter_statements(&made, &second, PublishOperations::ALL, false);
+    apply(&sql, &statements).await.unwrap();
+    let altered = state(&sql).await;
+    assert_eq!(altered.tables, named(&["a", "root"]));
+    assert_eq!(altered.published_tables, named(&["a", "leaf"]), "under the partition's own name");
+    assert_eq!((altered.publish, altered.via_root), (PublishOperations::ALL, false));
+    assert!(alter_statements(&altered, &second, PublishOperations::ALL, false).is_empty());
+
+    let all = alter_statements(&altered, &PublicationTables::All, PublishOperations::ALL, false);
+    apply(&sql, &all).await.unwrap();
+    assert!(state(&sql).await.all_tables);
+    let back = alter_statements(&state(&sql).await, &first, publish, true);
+    apply(&sql, &back).await.unwrap();
+    assert_eq!(state(&sql).await.tables, made.tables);
+}
+
+#[tokio::test]
+async fn whole_schemas_are_taken_out() {
+    let server = server().await;
+    let sql = session(&server).await;
+    if sql.server_version_num() < 150_000 {
+        return;
+    }
+    sql.batch_execute(TABLES).await.unwrap();
+    sql.batch_execute("CREATE SCHEMA s; CREATE PUBLICATION \"My \"\"p\" FOR TABLES IN SCHEMA s")
+        .await
+        .unwrap();
+    let before = state(&sql).await;
+    assert_eq!(before.schemas, ["s"]);
+    let wanted = PublicationTables::Exactly(named(&["a"]));
+    let statements = alter_statements(&before, &wanted, PublishOperations::ALL, false);
+    apply(&sql, &statements).await.unwrap();
+    let after = state(&sql).await;
+    assert_eq!((after.tables, after.schemas), (named(&["a"]), Vec::new()));
+}
+
+#[tokio::test]
+async fn all_statements_are_applied_or_none() {
+    let server = server().await;
+    let sql = session(&server).await;
+    sql.batch_execute(TABLES).await.unwrap();
+    let publish = PublishOperations::ALL;
+    let good = PublicationTables::Exactly(named(&["a"]));
+    let bad = PublicationTables::Exactly(named(&["missing"]));
+    let statements =
+        [create_statement("p", &good, publish, false), create_statement("q", &bad, publish, false)];
+    let error = apply(&sql, &statements).await.unwrap_err();
+    assert_eq!(error.code(), "PG021", "{error}");
+    assert_eq!(read(&sql, "p").await.unwrap(), None);
+}

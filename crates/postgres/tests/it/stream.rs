@@ -17,9 +17,7 @@ use crate::support::{
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR TABLE t";
 
 fn fast() -> Feedback {
-    Feedback {
-        status_interval: Duration::from_millis(300),
-    }
+    Feedback { status_interval: Duration::from_millis(300) }
 }
 
 #[tokio::test]
@@ -30,21 +28,14 @@ async fn changes_arrive_in_order_and_acknowledgements_move_the_slot() {
     let (mut stream, begin) = slot_and_stream(&config(&server), "s", fast()).await;
 
     for id in 1..=3 {
-        sql.execute("INSERT INTO t VALUES ($1, 'x')", &[&id])
-            .await
-            .unwrap();
+        sql.execute("INSERT INTO t VALUES ($1, 'x')", &[&id]).await.unwrap();
     }
     let mut seen = Seen::default();
-    seen.until(&mut stream, |seen| seen.commits.len() == 3)
-        .await;
+    seen.until(&mut stream, |seen| seen.commits.len() == 3).await;
     assert_eq!(seen.inserts, ["1", "2", "3"]);
 
     let before = slot::read(&sql, &slot_name("s")).await.unwrap().unwrap();
-    assert_eq!(
-        before.confirmed_flush_lsn,
-        Some(begin),
-        "nothing moves before it is acknowledged"
-    );
+    assert_eq!(before.confirmed_flush_lsn, Some(begin), "nothing moves before it is acknowledged");
     let end = *seen.commits.last().unwrap();
     stream.acknowledge(end);
     eventually("confirmed_flush_lsn", async || {
@@ -59,23 +50,16 @@ async fn a_closed_stream_reports_its_last_position_and_frees_the_slot() {
     let server = server().await;
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
-    let slow = Feedback {
-        status_interval: Duration::from_secs(10),
-    };
+    let slow = Feedback { status_interval: Duration::from_secs(10) };
     let (mut stream, _) = slot_and_stream(&config(&server), "s", slow).await;
-    sql.batch_execute("INSERT INTO t VALUES (1, 'x')")
-        .await
-        .unwrap();
+    sql.batch_execute("INSERT INTO t VALUES (1, 'x')").await.unwrap();
     let mut seen = Seen::default();
-    seen.until(&mut stream, |seen| seen.commits.len() == 1)
-        .await;
+    seen.until(&mut stream, |seen| seen.commits.len() == 1).await;
     stream.acknowledge(seen.commits[0]);
     stream.close().await;
 
     let name = slot_name("s");
-    let state = slot::wait_until_inactive(&sql, &name, Duration::from_secs(1))
-        .await
-        .unwrap();
+    let state = slot::wait_until_inactive(&sql, &name, Duration::from_secs(1)).await.unwrap();
     assert_eq!(state.confirmed_flush_lsn, Some(seen.commits[0]));
 }
 
@@ -86,19 +70,13 @@ async fn the_server_hears_from_us_while_the_consumer_does_not_read() {
     let server = start(options).await;
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
-    let feedback = Feedback {
-        status_interval: Duration::from_secs(60),
-    };
+    let feedback = Feedback { status_interval: Duration::from_secs(60) };
     let (mut stream, _) = slot_and_stream(&config(&server), "s", feedback).await;
     // More than all buffers between the two hold, so that the reader stands still.
     let fill = "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i";
     sql.batch_execute(fill).await.unwrap();
     let pid = eventually("the walsender", async || {
-        slot::read(&sql, &slot_name("s"))
-            .await
-            .unwrap()
-            .unwrap()
-            .active_pid
+        slot::read(&sql, &slot_name("s")).await.unwrap().unwrap().active_pid
     })
     .await;
 
@@ -109,8 +87,7 @@ async fn the_server_hears_from_us_while_the_consumer_does_not_read() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let mut seen = Seen::default();
-    seen.until(&mut stream, |seen| seen.commits.len() == 1)
-        .await;
+    seen.until(&mut stream, |seen| seen.commits.len() == 1).await;
     assert_eq!(seen.inserts.len(), 50_000);
 }
 
@@ -146,19 +123,13 @@ async fn an_idle_stream_hears_where_the_log_is() {
     sql.batch_execute("CREATE DATABASE busy").await.unwrap();
     let (mut stream, begin) = slot_and_stream(&config(&server), "s", fast()).await;
     let busy = connect(&config(&server).with_dbname("busy")).await.unwrap();
-    busy.batch_execute("CREATE TABLE noise AS SELECT generate_series(1, 1000) i")
-        .await
-        .unwrap();
-    let row = busy
-        .query_one("SELECT pg_current_wal_lsn()::text", &[])
-        .await
-        .unwrap();
+    busy.batch_execute("CREATE TABLE noise AS SELECT generate_series(1, 1000) i").await.unwrap();
+    let row = busy.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.unwrap();
     let target: Lsn = row.get::<_, &str>(0).parse().unwrap();
     assert!(target > begin);
 
     let mut seen = Seen::default();
-    seen.until(&mut stream, |seen| seen.keepalives.last() >= Some(&target))
-        .await;
+    seen.until(&mut stream, |seen| seen.keepalives.last() >= Some(&target)).await;
     assert!(seen.inserts.is_empty());
     stream.acknowledge(*seen.keepalives.last().unwrap());
     eventually("the idle slot", async || {
@@ -174,9 +145,7 @@ async fn one_row_larger_than_every_buffer_arrives_whole() {
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
     let (mut stream, _) = slot_and_stream(&config(&server), "s", fast()).await;
-    sql.batch_execute("INSERT INTO t VALUES (7, repeat('x', 8 * 1024 * 1024))")
-        .await
-        .unwrap();
+    sql.batch_execute("INSERT INTO t VALUES (7, repeat('x', 8 * 1024 * 1024))").await.unwrap();
     let mut largest = 0;
     let mut seen = Seen::default();
     let read = async {
@@ -216,25 +185,15 @@ async fn a_walsender_ended_by_hand_is_transient() {
     sql.batch_execute(TABLE).await.unwrap();
     let (mut stream, _) = slot_and_stream(&config(&server), "s", fast()).await;
     let state = slot::read(&sql, &slot_name("s")).await.unwrap().unwrap();
-    assert!(
-        slot::end_stale_walsender(&sql, &state, "tributary")
-            .await
-            .unwrap()
-    );
+    assert!(slot::end_stale_walsender(&sql, &state, "tributary").await.unwrap());
     let error = loop {
         match timeout(DEADLINE, stream.next()).await.unwrap() {
             Ok(_) => {}
             Err(error) => break error,
         }
     };
-    assert_eq!(
-        (error.code(), error.class()),
-        ("PG019", Class::Transient),
-        "{error}"
-    );
-    slot::wait_until_inactive(&sql, &slot_name("s"), DEADLINE)
-        .await
-        .unwrap();
+    assert_eq!((error.code(), error.class()), ("PG019", Class::Transient), "{error}");
+    slot::wait_until_inactive(&sql, &slot_name("s"), DEADLINE).await.unwrap();
 }
 
 #[tokio::test]
@@ -246,23 +205,15 @@ async fn a_stranger_s_walsender_is_left_alone() {
     let (_stream, _) = slot_and_stream(&stranger, "s", fast()).await;
     let state = slot::read(&sql, &slot_name("s")).await.unwrap().unwrap();
     assert!(state.active_pid.is_some());
-    assert!(
-        !slot::end_stale_walsender(&sql, &state, "tributary")
-            .await
-            .unwrap()
-    );
+    assert!(!slot::end_stale_walsender(&sql, &state, "tributary").await.unwrap());
     let soon = Duration::from_millis(100);
-    let error = slot::wait_until_inactive(&sql, &slot_name("s"), soon)
-        .await
-        .unwrap_err();
+    let error = slot::wait_until_inactive(&sql, &slot_name("s"), soon).await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("PG011", Class::Transient));
 }
 
 async fn start_error(config: &ConnectionConfig, slot: &str, from: Lsn) -> PostgresError {
     let walsender = ReplicationConnection::connect(config).await.unwrap();
-    let stream = walsender
-        .start_replication(&slot_name(slot), from, &options(), fast())
-        .await;
+    let stream = walsender.start_replication(&slot_name(slot), from, &options(), fast()).await;
     stream.err().unwrap()
 }
 
@@ -278,18 +229,9 @@ async fn every_reason_not_to_start_has_its_own_error() {
     )
     .await
     .unwrap();
-    assert_eq!(
-        start_error(&config, "none", Lsn::ZERO).await.code(),
-        "PG010"
-    );
-    assert_eq!(
-        start_error(&config, "physical", Lsn::ZERO).await.code(),
-        "PG026"
-    );
-    assert_eq!(
-        start_error(&config, "ahead", Lsn::new(1)).await.code(),
-        "PG031"
-    );
+    assert_eq!(start_error(&config, "none", Lsn::ZERO).await.code(), "PG010");
+    assert_eq!(start_error(&config, "physical", Lsn::ZERO).await.code(), "PG026");
+    assert_eq!(start_error(&config, "ahead", Lsn::new(1)).await.code(), "PG031");
 
     sql.batch_execute("CREATE DATABASE other").await.unwrap();
     let elsewhere = config.clone().with_dbname("other");
@@ -299,9 +241,7 @@ async fn every_reason_not_to_start_has_its_own_error() {
 
     let (_stream, _) = slot_and_stream(&config, "busy", fast()).await;
     let error = start_error(&config, "busy", Lsn::ZERO).await;
-    let PostgresError::SlotActive { pid: Some(pid), .. } = error else {
-        panic!("{error}")
-    };
+    let PostgresError::SlotActive { pid: Some(pid), .. } = error else { panic!("{error}") };
     let state = slot::read(&sql, &slot_name("busy")).await.unwrap().unwrap();
     assert_eq!(state.active_pid, Some(pid));
 }
@@ -315,33 +255,23 @@ async fn a_slot_that_lost_its_wal_says_so() {
     let server = start(options).await;
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
-    sql.batch_execute("SELECT pg_create_logical_replication_slot('s', 'pgoutput')")
-        .await
-        .unwrap();
+    sql.batch_execute("SELECT pg_create_logical_replication_slot('s', 'pgoutput')").await.unwrap();
     for _ in 0..5 {
         sql.batch_execute("SELECT pg_switch_wal()").await.unwrap();
-        sql.batch_execute("CREATE TABLE x (); DROP TABLE x; CHECKPOINT")
-            .await
-            .unwrap();
+        sql.batch_execute("CREATE TABLE x (); DROP TABLE x; CHECKPOINT").await.unwrap();
     }
     let state = slot::read(&sql, &slot_name("s")).await.unwrap().unwrap();
     assert_eq!(state.wal_status, slot::WalStatus::Lost, "{state:?}");
     assert_eq!(state.check_usable("postgres").unwrap_err().code(), "PG012");
     let error = start_error(&config(&server), "s", Lsn::ZERO).await;
-    assert_eq!(
-        (error.code(), error.class()),
-        ("PG012", Class::Definite),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.class()), ("PG012", Class::Definite), "{error}");
 }
 
 #[tokio::test]
 async fn a_missing_publication_is_named_at_the_first_change() {
     let server = server().await;
     let sql = session(&server).await;
-    sql.batch_execute("CREATE TABLE t (id int PRIMARY KEY)")
-        .await
-        .unwrap();
+    sql.batch_execute("CREATE TABLE t (id int PRIMARY KEY)").await.unwrap();
     let (mut stream, _) = slot_and_stream(&config(&server), "s", fast()).await;
     sql.batch_execute("INSERT INTO t VALUES (1)").await.unwrap();
     let error = loop {
@@ -350,25 +280,16 @@ async fn a_missing_publication_is_named_at_the_first_change() {
             Err(error) => break error,
         }
     };
-    assert_eq!(
-        (error.code(), error.class()),
-        ("PG014", Class::Definite),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.class()), ("PG014", Class::Definite), "{error}");
 }
 
 #[tokio::test]
 async fn slots_are_created_once_and_dropped() {
     let server = server().await;
     let sql = session(&server).await;
-    let mut walsender = ReplicationConnection::connect(&config(&server))
-        .await
-        .unwrap();
+    let mut walsender = ReplicationConnection::connect(&config(&server)).await.unwrap();
     let name = slot_name("s");
-    let export = CreateSlot {
-        snapshot: SnapshotAction::Export,
-        ..PLAIN_SLOT
-    };
+    let export = CreateSlot { snapshot: SnapshotAction::Export, ..PLAIN_SLOT };
     let created = walsender.create_slot(&name, export).await.unwrap();
     assert!(created.snapshot_name.is_some());
     let state = slot::read(&sql, &name).await.unwrap().unwrap();
@@ -379,68 +300,35 @@ async fn slots_are_created_once_and_dropped() {
     assert_eq!(again.code(), "PG022");
     walsender.drop_slot(&name, true).await.unwrap();
     assert_eq!(slot::read(&sql, &name).await.unwrap(), None);
-    assert_eq!(
-        walsender.drop_slot(&name, false).await.unwrap_err().code(),
-        "PG010"
-    );
+    assert_eq!(walsender.drop_slot(&name, false).await.unwrap_err().code(), "PG010");
 }
 
 #[tokio::test]
 async fn a_full_server_and_a_low_wal_level_are_named() {
     let low = start(embedded::PostgresOptions::default().set("wal_level", "replica")).await;
     let mut walsender = ReplicationConnection::connect(&config(&low)).await.unwrap();
-    let error = walsender
-        .create_slot(&slot_name("s"), PLAIN_SLOT)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.code(), error.class()),
-        ("PG013", Class::Definite),
-        "{error}"
-    );
+    let error = walsender.create_slot(&slot_name("s"), PLAIN_SLOT).await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("PG013", Class::Definite), "{error}");
 
     let full = start(embedded::PostgresOptions::default().set("max_replication_slots", "1")).await;
-    let mut walsender = ReplicationConnection::connect(&config(&full))
-        .await
-        .unwrap();
-    walsender
-        .create_slot(&slot_name("a"), PLAIN_SLOT)
-        .await
-        .unwrap();
-    let error = walsender
-        .create_slot(&slot_name("b"), PLAIN_SLOT)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.code(), error.class()),
-        ("PG040", Class::Definite),
-        "{error}"
-    );
+    let mut walsender = ReplicationConnection::connect(&config(&full)).await.unwrap();
+    walsender.create_slot(&slot_name("a"), PLAIN_SLOT).await.unwrap();
+    let error = walsender.create_slot(&slot_name("b"), PLAIN_SLOT).await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("PG040", Class::Definite), "{error}");
 }
 
 #[tokio::test]
 async fn a_server_tells_who_it_is() {
     let server = server().await;
     let sql = session(&server).await;
-    let mut walsender = ReplicationConnection::connect(&config(&server))
-        .await
-        .unwrap();
+    let mut walsender = ReplicationConnection::connect(&config(&server)).await.unwrap();
     let identity = walsender.identify_system().await.unwrap();
     let row = sql
-        .query_one(
-            "SELECT system_identifier::text FROM pg_control_system()",
-            &[],
-        )
+        .query_one("SELECT system_identifier::text FROM pg_control_system()", &[])
         .await
         .unwrap();
     assert_eq!(identity.system_id, row.get::<_, String>(0));
-    assert_eq!(
-        (identity.timeline, identity.database.as_str()),
-        (1, "postgres")
-    );
+    assert_eq!((identity.timeline, identity.database.as_str()), (1, "postgres"));
     assert_eq!(walsender.timeline_history(1).await.unwrap(), []);
-    assert_eq!(
-        walsender.server_version_num() / 10_000,
-        u32::from(server.major_version())
-    );
+    assert_eq!(walsender.server_version_num() / 10_000, u32::from(server.major_version()));
 }

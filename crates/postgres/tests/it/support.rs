@@ -37,11 +37,8 @@ pub(crate) fn slot_name(name: &str) -> SlotName {
 }
 
 /// A permanent slot without a snapshot.
-pub(crate) const PLAIN_SLOT: CreateSlot = CreateSlot {
-    snapshot: SnapshotAction::NoExport,
-    temporary: false,
-    failover: false,
-};
+pub(crate) const PLAIN_SLOT: CreateSlot =
+    CreateSlot { snapshot: SnapshotAction::NoExport, temporary: false, failover: false };
 
 /// Creates a slot and starts a stream of publication `p` on it.
 pub(crate) async fn slot_and_stream(
@@ -53,19 +50,13 @@ pub(crate) async fn slot_and_stream(
     let slot = slot_name(name);
     let created = walsender.create_slot(&slot, PLAIN_SLOT).await.unwrap();
     let start = created.consistent_point;
-    let stream = walsender
-        .start_replication(&slot, start, &options(), feedback)
-        .await
-        .unwrap();
+    let stream = walsender.start_replication(&slot, start, &options(), feedback).await.unwrap();
     (stream, start)
 }
 
 /// Streams publication `p`.
 pub(crate) fn options() -> PgoutputOptions {
-    PgoutputOptions {
-        publications: vec!["p".to_owned()],
-        ..PgoutputOptions::default()
-    }
+    PgoutputOptions { publications: vec!["p".to_owned()], ..PgoutputOptions::default() }
 }
 
 /// What of a chunk the tests look at.
@@ -111,9 +102,7 @@ impl Seen {
                 self.add(&stream.next().await.unwrap());
             }
         };
-        timeout(DEADLINE, read)
-            .await
-            .expect("the stream did not bring it in time");
+        timeout(DEADLINE, read).await.expect("the stream did not bring it in time");
     }
 }
 
