@@ -165,11 +165,7 @@ mod tests {
         assert_eq!(ErrorCode(10).class(), Class::Definite);
         assert_eq!(ErrorCode(53).class(), Class::Definite);
         for transient in [-1, 3, 5, 6, 7, 13, 19, 48, 49, 51, 59, 120, 999] {
-            assert_eq!(
-                ErrorCode(transient).class(),
-                Class::Transient,
-                "code {transient}"
-            );
+            assert_eq!(ErrorCode(transient).class(), Class::Transient, "code {transient}");
         }
     }
 }

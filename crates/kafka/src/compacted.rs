@@ -1,11 +1,171 @@
-//! stub
-use crate::*;
-/// The newest committed value of one key; `None` if there is none or it is a tombstone.
+//! The newest value of one key in a compacted topic, as a take-over needs it.
+//!
+//! In: a topic, a partition, a key. Out: its newest committed value. The order is what makes it
+//! right: the high watermark is taken first, and nothing is answered before the last stable offset
+//! has passed it; an open transaction may hold the very record that is asked for. Never here: a
+//! cache. Source: KIP-98, "Reading committed messages".
+
+use std::{ops::ControlFlow, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    Client, Isolation, KafkaError, TopicPartitionId,
+    fetch::{FetchLimits, fetch},
+};
+
+/// Offsets of the first window, counted back from the end.
+const WINDOW_FIRST: i64 = 256;
+/// Each window further back is so many times larger.
+const WINDOW_GROWTH: i64 = 16;
+/// Bytes expected of one record when the size of a fetch is chosen.
+const RECORD_BYTES_EXPECTED: i64 = 512;
+const FETCH_BYTES_MIN: i64 = 64 << 10;
+const FETCH_WAIT: Duration = Duration::from_millis(100);
+const PAUSE_FIRST: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Waiting longer than this for somebody's open transaction is worth a line in the log.
+const WAIT_WORTH_TELLING: Duration = Duration::from_secs(3);
+
+/// The newest committed value of `key`, as of now; `None` if there is none, or a tombstone.
+///
+/// Reads backwards from the end in growing windows: one small fetch when the key was written lately,
+/// one pass over the partition when it was never written.
+///
+/// Errors: [`KafkaError::OpenTransaction`] if one hides the end for longer than
+/// `default.api.timeout.ms`; [`KafkaError::TopicMissing`]; those of connections.
+///
+/// # Panics
+/// If the topic has no such partition.
 pub async fn read_last(
-    _client: &Client,
-    _topic: &Topic,
-    _partition: i32,
-    _key: &[u8],
+    client: &Client,
+    topic: &str,
+    partition: i32,
+    key: &[u8],
 ) -> Result<Option<Vec<u8>>, KafkaError> {
-    Err(KafkaError::Interrupted)
+    let topic = client.known_topic(topic).await?.topic;
+    let partition = topic.partition(partition);
+    let mut end = stable_end(client, &partition).await?;
+    let mut window = WINDOW_FIRST;
+    loop {
+        let earliest = client.earliest_offset(client.control(), &partition).await?;
+        if end <= earliest {
+            return Ok(None);
+        }
+        let start = end.saturating_sub(window).max(earliest);
+        match read_window(client, &partition, start..end, key).await {
+            Ok(Some(newest)) => return Ok(newest),
+            Ok(None) => end = start,
+            // Deleted or compacted away between the two requests: look where the log begins now.
+            Err(KafkaError::OffsetOutOfRange { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        window = window.saturating_mul(WINDOW_GROWTH);
+    }
+}
+
+/// The end of the partition now, once no open transaction hides anything before it.
+pub(crate) async fn stable_end(
+    client: &Client,
+    partition: &TopicPartitionId,
+) -> Result<i64, KafkaError> {
+    let pool = client.control();
+    let end = client.latest_offset(pool, partition, Isolation::ReadUncommitted).await?;
+    let started = Instant::now();
+    let mut pause = PAUSE_FIRST;
+    let mut is_told = false;
+    loop {
+        let stable = client.latest_offset(pool, partition, Isolation::ReadCommitted).await?;
+        if stable >= end {
+            return Ok(end);
+        }
+        let waited = started.elapsed();
+        if waited >= client.config().api_timeout {
+            return Err(KafkaError::OpenTransaction {
+                topic: partition.topic().name().into(),
+                partition: partition.partition(),
+                last_stable_offset: stable,
+                high_watermark: end,
+                waited,
+            });
+        }
+        if waited >= WAIT_WORTH_TELLING && !is_told {
+            tracing::warn!(%partition, stable, end, "an open transaction hides the end of {partition}: waiting for it to end");
+            is_told = true;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// The newest value of `key` in a range of offsets: `Some(None)` is a tombstone.
+async fn read_window(
+    client: &Client,
+    partition: &TopicPartitionId,
+    range: std::ops::Range<i64>,
+    key: &[u8],
+) -> Result<Option<Option<Vec<u8>>>, KafkaError> {
+    let config = client.config();
+    let expected_bytes = (range.end - range.start).saturating_mul(RECORD_BYTES_EXPECTED);
+    let bytes_max = expected_bytes
+        .clamp(FETCH_BYTES_MIN, i64::from(config.fetch_bytes_max).max(FETCH_BYTES_MIN));
+    let limits = FetchLimits {
+        isolation: Isolation::ReadCommitted,
+        wait: FETCH_WAIT,
+        bytes_max: i32::try_from(bytes_max).unwrap_or(i32::MAX),
+        request_timeout: config.request_timeout,
+    };
+    let mut deadline = Instant::now() + config.api_timeout;
+    let mut newest = None;
+    let mut offset = range.start;
+    while offset < range.end {
+        let before = offset;
+        let answer = fetch_one(client, partition, offset, limits).await;
+        let fetched = match answer {
+            Ok(fetched) => fetched,
+            Err(error) if error.is_stale_metadata() && Instant::now() < deadline => {
+                client.forget_leaders([partition.topic().name()]);
+                sleep(PAUSE_MAX).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if Instant::now() > deadline {
+            let broker = config.bootstrap_text();
+            return Err(KafkaError::RequestTimedOut {
+                broker,
+                api: "Fetch",
+                waited: config.api_timeout,
+            });
+        }
+        offset = fetched.visit(|_, record| {
+            if record.offset >= range.end {
+                return Ok(ControlFlow::Break(()));
+            }
+            if record.key == Some(key) {
+                newest = Some(record.value.map(<[u8]>::to_vec));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if offset > before {
+            deadline = Instant::now() + config.api_timeout;
+        }
+    }
+    Ok(newest)
+}
+
+async fn fetch_one(
+    client: &Client,
+    partition: &TopicPartitionId,
+    offset: i64,
+    limits: FetchLimits,
+) -> Result<crate::fetch::Fetched, KafkaError> {
+    let leader = client.leaders(&[partition]).await?.swap_remove(0);
+    let connection = client.control().get(&leader).await?;
+    let mut fetched = fetch(connection, vec![(partition.clone(), offset)], limits).await?;
+    fetched.pop().ok_or_else(|| KafkaError::Protocol {
+        broker: leader,
+        api: "Fetch",
+        reason: format!("the answer says nothing about {partition}"),
+    })
 }

@@ -96,10 +96,7 @@ impl Compressor {
             Compression::Zstd { .. } => self.zstd(records, &mut out),
         };
         // Writing to memory fails only inside the codec; the uncompressed batch is right as well.
-        result
-            .ok()
-            .filter(|()| out.len() < batch.len())
-            .map(|()| out)
+        result.ok().filter(|()| out.len() < batch.len()).map(|()| out)
     }
 
     fn zstd(&mut self, records: &[u8], out: &mut BytesMut) -> io::Result<()> {
@@ -157,17 +154,13 @@ pub(crate) fn decompress(attributes: i16, records: Bytes) -> io::Result<Bytes> {
         2 => unsnappy(records),
         3 => read_bounded(FrameDecoder::new(&records[..])),
         4 => read_bounded(zstd::stream::read::Decoder::new(&records[..])?),
-        codec => Err(io::Error::other(format!(
-            "compression codec {codec} is unknown"
-        ))),
+        codec => Err(io::Error::other(format!("compression codec {codec} is unknown"))),
     }
 }
 
 fn read_bounded(decoder: impl Read) -> io::Result<Bytes> {
     let mut out = Vec::new();
-    decoder
-        .take(DECOMPRESSED_BYTES_MAX + 1)
-        .read_to_end(&mut out)?;
+    decoder.take(DECOMPRESSED_BYTES_MAX + 1).read_to_end(&mut out)?;
     bounded(out.len())?;
     Ok(out.into())
 }
@@ -185,10 +178,7 @@ fn unsnappy(mut records: Bytes) -> io::Result<Bytes> {
     let mut decoder = snap::raw::Decoder::new();
     if !records.starts_with(XERIAL_MAGIC) {
         bounded(snap::raw::decompress_len(&records).map_err(io::Error::other)?)?;
-        return decoder
-            .decompress_vec(&records)
-            .map(Into::into)
-            .map_err(io::Error::other);
+        return decoder.decompress_vec(&records).map(Into::into).map_err(io::Error::other);
     }
     let truncated = || io::Error::from(io::ErrorKind::UnexpectedEof);
     records.advance(16.min(records.len()));
@@ -220,9 +210,7 @@ mod tests {
 
     #[test]
     fn every_codec_gives_back_what_it_was_given() {
-        let records: Vec<u8> = (0..200_000_u32)
-            .flat_map(|n| (n / 7).to_be_bytes())
-            .collect();
+        let records: Vec<u8> = (0..200_000_u32).flat_map(|n| (n / 7).to_be_bytes()).collect();
         let mut batch = vec![7; 61];
         batch.extend_from_slice(&records);
         for compression in ALL {
@@ -247,13 +235,8 @@ mod tests {
 
     #[test]
     fn a_bare_snappy_block_is_read_too() {
-        let block = snap::raw::Encoder::new()
-            .compress_vec(b"hello hello hello")
-            .unwrap();
-        assert_eq!(
-            &decompress(2, block.into()).unwrap()[..],
-            b"hello hello hello"
-        );
+        let block = snap::raw::Encoder::new().compress_vec(b"hello hello hello").unwrap();
+        assert_eq!(&decompress(2, block.into()).unwrap()[..], b"hello hello hello");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! librdkafka or OpenSSL. Source: the Kafka protocol guide, KIP-98 (transactions), KIP-890 (TV2).
 
 mod admin;
+mod answer;
 mod client;
 mod codes;
 pub mod compacted;

@@ -42,10 +42,7 @@ pub fn murmur2(data: &[u8]) -> i32 {
 /// # Panics
 /// If `partition_count` is not positive: no topic has that.
 pub fn partition_for_key(key: &[u8], partition_count: i32) -> i32 {
-    assert!(
-        partition_count > 0,
-        "a topic has at least one partition, not {partition_count}"
-    );
+    assert!(partition_count > 0, "a topic has at least one partition, not {partition_count}");
     (murmur2(key) & i32::MAX) % partition_count
 }
 
@@ -60,10 +57,7 @@ mod tests {
             (b"foobar", -790_332_482),
             (b"a-little-bit-long-string", -985_981_536),
             (b"a-little-bit-longer-string", -1_486_304_829),
-            (
-                b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
-                -58_897_971,
-            ),
+            (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
             (b"abc", 479_470_107),
             (b"", 275_646_681),
             (b"21", -973_932_308),
@@ -75,10 +69,7 @@ mod tests {
 
     #[test]
     fn a_negative_hash_still_gives_a_partition_of_the_topic() {
-        assert_eq!(
-            partition_for_key(b"21", 7),
-            (-973_932_308_i32 & i32::MAX) % 7
-        );
+        assert_eq!(partition_for_key(b"21", 7), (-973_932_308_i32 & i32::MAX) % 7);
         assert!((0..3).contains(&partition_for_key(b"foobar", 3)));
     }
 }

@@ -133,11 +133,7 @@ impl BatchBuilder {
     /// crc · int16 attributes · int32 last offset delta · int64 base timestamp · int64 max timestamp
     /// · int64 producer id · int16 producer epoch · int32 base sequence · int32 record count.
     pub(crate) fn finish(mut self, stamp: Stamp, compressor: &mut Compressor) -> Bytes {
-        let mut attributes = if stamp.transactional {
-            TRANSACTIONAL
-        } else {
-            0
-        };
+        let mut attributes = if stamp.transactional { TRANSACTIONAL } else { 0 };
         if let Some(compressed) = compressor.compress(&self.buffer, BATCH_HEADER_BYTES) {
             attributes |= compressor.attribute();
             self.buffer = compressed;
@@ -166,11 +162,8 @@ impl BatchBuilder {
 /// Upper bound of the bytes `record` takes in a batch.
 pub(crate) fn record_bytes_max(record: &RecordRef<'_>) -> usize {
     const VARINTS_BYTES_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + 5;
-    let headers: usize = record
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 10)
-        .sum();
+    let headers: usize =
+        record.headers.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
     VARINTS_BYTES_MAX
         + record.key.map_or(0, <[u8]>::len)
         + record.value.map_or(0, <[u8]>::len)
@@ -230,20 +223,9 @@ mod tests {
 
     #[test]
     fn a_varint_takes_the_bytes_it_was_measured_to_take() {
-        for value in [
-            0,
-            -1,
-            1,
-            63,
-            64,
-            -64,
-            -65,
-            8191,
-            8192,
-            i64::from(i32::MAX),
-            i64::MAX,
-            i64::MIN,
-        ] {
+        for value in
+            [0, -1, 1, 63, 64, -64, -65, 8191, 8192, i64::from(i32::MAX), i64::MAX, i64::MIN]
+        {
             let mut buffer = BytesMut::new();
             put_varint(&mut buffer, value);
             assert_eq!(buffer.len(), varint_bytes(value), "{value}");

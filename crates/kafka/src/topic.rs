@@ -31,13 +31,7 @@ struct Inner {
 impl Topic {
     pub(crate) fn new(index: usize, name: String, id: [u8; 16], partition_count: i32) -> Self {
         let sticky = AtomicI32::new(0);
-        Self(Arc::new(Inner {
-            index,
-            name,
-            id,
-            partition_count,
-            sticky,
-        }))
+        Self(Arc::new(Inner { index, name, id, partition_count, sticky }))
     }
 
     /// The name.
@@ -74,9 +68,7 @@ impl Topic {
         let next = (partition + 1) % self.0.partition_count;
         // Another thread may have moved on already; then its choice stands.
         let _ =
-            self.0
-                .sticky
-                .compare_exchange(partition, next, Ordering::Relaxed, Ordering::Relaxed);
+            self.0.sticky.compare_exchange(partition, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The handle of one partition.
@@ -90,17 +82,12 @@ impl Topic {
             self.0.name,
             self.0.partition_count
         );
-        TopicPartitionId {
-            topic: self.clone(),
-            partition,
-        }
+        TopicPartitionId { topic: self.clone(), partition }
     }
 
     /// Handles of all partitions, in order.
     pub fn partitions(&self) -> Vec<TopicPartitionId> {
-        (0..self.0.partition_count)
-            .map(|partition| self.partition(partition))
-            .collect()
+        (0..self.0.partition_count).map(|partition| self.partition(partition)).collect()
     }
 }
 
@@ -186,16 +173,12 @@ impl TopicDescription {
 
     /// Replicas of the first partition.
     pub fn replication_factor(&self) -> usize {
-        self.partitions
-            .first()
-            .map_or(0, |partition| partition.replicas.len())
+        self.partitions.first().map_or(0, |partition| partition.replicas.len())
     }
 
     /// True if every partition has a leader.
     pub fn has_all_leaders(&self) -> bool {
-        self.partitions
-            .iter()
-            .all(|partition| partition.leader.is_some())
+        self.partitions.iter().all(|partition| partition.leader.is_some())
     }
 }
 
@@ -224,11 +207,7 @@ mod tests {
         topic.leave_sticky(0);
         assert_eq!(topic.partition_for(None), 1);
         topic.leave_sticky(0);
-        assert_eq!(
-            topic.partition_for(None),
-            1,
-            "closing another partition's batch moves nothing"
-        );
+        assert_eq!(topic.partition_for(None), 1, "closing another partition's batch moves nothing");
         topic.leave_sticky(1);
         topic.leave_sticky(2);
         assert_eq!(topic.partition_for(None), 0);

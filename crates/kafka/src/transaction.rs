@@ -40,11 +40,7 @@ pub(crate) struct PartitionBatches {
 impl PartitionBatches {
     /// All batches, the open one last.
     pub(crate) fn into_batches(self) -> (TopicPartitionId, Vec<BatchBuilder>) {
-        let Self {
-            id,
-            mut closed,
-            open,
-        } = self;
+        let Self { id, mut closed, open } = self;
         closed.extend(open);
         (id, closed)
     }
@@ -78,26 +74,19 @@ impl Transaction {
         value: Option<&[u8]>,
         headers: &[(&str, &[u8])],
     ) {
-        let record = RecordRef {
-            timestamp_ms,
-            key,
-            value,
-            headers,
-        };
+        let record = RecordRef { timestamp_ms, key, value, headers };
         let batch_bytes_max = self.batch_bytes_max;
         let batches = self.partition(partition);
         let mut batch = batches.open.take().unwrap_or_else(BatchBuilder::new);
         let is_full = batch.record_count() > 0
             && batch.len_bytes() + record_bytes_max(&record) > batch_bytes_max;
         if is_full {
-            batches
-                .closed
-                .push(std::mem::replace(&mut batch, BatchBuilder::new()));
+            batches.closed.push(std::mem::replace(&mut batch, BatchBuilder::new()));
         }
         let before = batch.len_bytes();
         batch.append(&record);
         let added = batch.len_bytes() - before;
-        if key.is_none() && batch.len_bytes() > batch_bytes_max - batch_bytes_max / 8 {
+        if key.is_none() && (is_full || batch.len_bytes() > batch_bytes_max - batch_bytes_max / 8) {
             partition.topic().leave_sticky(partition.partition());
         }
         batches.open = Some(batch);
@@ -142,11 +131,7 @@ impl Transaction {
         let slot = self.slot(id);
         if *slot == 0 {
             *slot = next;
-            let batches = PartitionBatches {
-                id: id.clone(),
-                closed: Vec::new(),
-                open: None,
-            };
+            let batches = PartitionBatches { id: id.clone(), closed: Vec::new(), open: None };
             self.partitions.push(batches);
             return &mut self.partitions[next as usize - 1];
         }
@@ -179,10 +164,7 @@ impl Transaction {
 
 /// The record of `batches` that is largest, by its index among all records of the partition.
 pub(crate) fn largest_before(records_before: usize, largest: LargestRecord) -> LargestRecord {
-    LargestRecord {
-        index: records_before + largest.index,
-        len_bytes: largest.len_bytes,
-    }
+    LargestRecord { index: records_before + largest.index, len_bytes: largest.len_bytes }
 }
 
 #[cfg(test)]
@@ -204,10 +186,7 @@ mod tests {
         let (_, batches) = transaction.into_partitions().remove(0).into_batches();
         assert!(batches.len() >= 4);
         assert!(batches.iter().all(|batch| batch.len_bytes() <= 1_000));
-        assert_eq!(
-            batches.iter().map(BatchBuilder::record_count).sum::<i32>(),
-            10
-        );
+        assert_eq!(batches.iter().map(BatchBuilder::record_count).sum::<i32>(), 10);
     }
 
     #[test]
@@ -226,18 +205,11 @@ mod tests {
     fn partitions_of_dense_and_sparse_handles_stay_apart() {
         let (near, far) = (topic(3, 2), topic(SLOT_TOPICS_MAX + 9, 2));
         let mut transaction = Transaction::new(1_000);
-        for partition in [
-            near.partition(1),
-            far.partition(0),
-            far.partition(1),
-            near.partition(1),
-        ] {
+        for partition in [near.partition(1), far.partition(0), far.partition(1), near.partition(1)]
+        {
             transaction.append(&partition, 0, None, None, &[("h", b"v")]);
         }
-        let ids: Vec<_> = transaction
-            .partition_ids()
-            .map(ToString::to_string)
-            .collect();
+        let ids: Vec<_> = transaction.partition_ids().map(ToString::to_string).collect();
         assert_eq!(ids, ["t3-1", "t16393-0", "t16393-1"]);
         assert_eq!(transaction.record_count(), 4);
     }

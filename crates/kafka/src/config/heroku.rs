@@ -85,11 +85,6 @@ mod tests {
             trusted_cert: None,
         };
         let error = ClientConfig::from_heroku(&variables).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("KAFKA_CLIENT_CERT_KEY is not set"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("KAFKA_CLIENT_CERT_KEY is not set"), "{error}");
     }
 }

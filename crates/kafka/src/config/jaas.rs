@@ -50,10 +50,8 @@ impl<'a> Words<'a> {
 
     fn bare(&mut self) -> Option<&'a str> {
         self.skip_space();
-        let end = self
-            .rest
-            .find(|c: char| c.is_whitespace() || c == ';')
-            .unwrap_or(self.rest.len());
+        let end =
+            self.rest.find(|c: char| c.is_whitespace() || c == ';').unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         (!word.is_empty()).then_some(word)

@@ -15,12 +15,7 @@ impl ClientConfig {
     pub fn from_url(url: &str) -> Result<Self, KafkaError> {
         let mut is_tls = None;
         let mut bootstrap = Vec::new();
-        for part in url
-            .trim()
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        for part in url.trim().split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let address = match part.split_once("://") {
                 Some((scheme, address)) => {
                     let part_is_tls = scheme_is_tls(scheme)?;
@@ -63,9 +58,7 @@ pub(super) fn host_and_port(address: &str) -> Result<String, KafkaError> {
         ));
     }
     if address.contains(['/', '?', '#']) {
-        return Err(invalid(
-            "there is something behind the port; options are properties",
-        ));
+        return Err(invalid("there is something behind the port; options are properties"));
     }
     let ends_in_port = !address.ends_with(']') && address.contains(':');
     let Some((host, port)) = address.rsplit_once(':').filter(|_| ends_in_port) else {
@@ -75,9 +68,7 @@ pub(super) fn host_and_port(address: &str) -> Result<String, KafkaError> {
         return Ok(format!("{address}:{PORT}"));
     };
     if host.is_empty() || (host.contains(':') && !host.starts_with('[')) {
-        return Err(invalid(&format!(
-            "`{address}` is not host:port ([…] around an IPv6 address)"
-        )));
+        return Err(invalid(&format!("`{address}` is not host:port ([…] around an IPv6 address)")));
     }
     match port.parse::<u16>() {
         Ok(port) if port > 0 => Ok(format!("{host}:{port}")),
@@ -86,9 +77,7 @@ pub(super) fn host_and_port(address: &str) -> Result<String, KafkaError> {
 }
 
 fn invalid(reason: &str) -> KafkaError {
-    KafkaError::InvalidUrl {
-        reason: reason.into(),
-    }
+    KafkaError::InvalidUrl { reason: reason.into() }
 }
 
 #[cfg(test)]

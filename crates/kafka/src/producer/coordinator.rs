@@ -1,0 +1,301 @@
+//! What a producer says to its transaction coordinator.
+//!
+//! In: a transactional id. Out: a [`Session`]: producer id, epoch and sequences. Never here: records.
+//! Source: KIP-98 (`FindCoordinator`, `InitProducerId`, `AddPartitionsToTxn`, `EndTxn`), KIP-360,
+//! KIP-890.
+
+use std::{collections::HashMap, time::Duration};
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest,
+        TopicName, TransactionalId, add_partitions_to_txn_request::AddPartitionsToTxnTopic,
+    },
+};
+use tokio::time::{Instant, sleep};
+
+use super::{ProducerSettings, fatal};
+use crate::{
+    Client, KafkaError, TopicPartitionId,
+    admin::{millis, text},
+    answer::Subject,
+    client::host_port,
+    codes::ErrorCode,
+    pool::Pool,
+    wire::Api,
+};
+
+/// `key_type` of a transactional id.
+const TRANSACTION: i8 = 1;
+/// `transaction.version` from which on TV2 holds.
+const TV2: i16 = 2;
+/// Highest `EndTxn` without TV2.
+const END_TXN_V1_MAX: i16 = 4;
+/// `EndTxn` and `Produce` versions that mean TV2.
+const END_TXN_V2: i16 = 5;
+const PAUSE_FIRST: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Pause before asking again while markers of the transaction before are written.
+pub(super) const MARKERS_PAUSE: Duration = Duration::from_millis(1);
+
+/// Our place at the coordinator.
+#[derive(Debug)]
+pub(super) struct Session {
+    transactional_id: String,
+    coordinator: String,
+    producer_id: i64,
+    producer_epoch: i16,
+    is_v2: bool,
+    /// Next sequence by topic and partition; empty under TV2 at the start of every transaction.
+    sequences: HashMap<(String, i32), i32>,
+}
+
+impl Session {
+    /// Finds the coordinator and takes the transactional id: the epoch is raised, an open transaction
+    /// of the predecessor aborted, one that was committing finished.
+    pub(super) async fn take_over(
+        client: &Client,
+        pool: &Pool,
+        transactional_id: &str,
+        settings: &ProducerSettings,
+    ) -> Result<Self, KafkaError> {
+        let started = Instant::now();
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let code = match try_take_over(client, pool, transactional_id, settings).await? {
+                Attempt::Taken(session) => return Ok(session),
+                Attempt::NotYet(code) => code,
+            };
+            let waited = started.elapsed();
+            if waited >= settings.init_timeout {
+                let transactional_id = transactional_id.into();
+                return Err(KafkaError::InitTimedOut { transactional_id, waited, code });
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    pub(super) fn is_v2(&self) -> bool {
+        self.is_v2
+    }
+
+    pub(super) fn identity(&self) -> (i64, i16) {
+        (self.producer_id, self.producer_epoch)
+    }
+
+    pub(super) fn transactional_id(&self) -> &str {
+        &self.transactional_id
+    }
+
+    pub(super) fn wire_id(&self) -> TransactionalId {
+        TransactionalId(text(&self.transactional_id))
+    }
+
+    /// Takes `record_count` sequence numbers of a partition. They wrap around to 0.
+    pub(super) fn next_sequence(&mut self, partition: &TopicPartitionId, record_count: i32) -> i32 {
+        let key = (partition.topic().name().to_owned(), partition.partition());
+        let next = self.sequences.entry(key).or_insert(0);
+        let first = *next;
+        *next = first.checked_add(record_count).unwrap_or_else(|| {
+            // As many as are left up to and with i32::MAX; the rest counts from 0.
+            record_count - (i32::MAX - first) - 1
+        });
+        first
+    }
+
+    /// TV1: tells the coordinator which partitions the transaction will write to. Waits while it
+    /// still writes the markers of the transaction before.
+    pub(super) async fn add_partitions(
+        &self,
+        pool: &Pool,
+        partitions: &[&TopicPartitionId],
+        settings: &ProducerSettings,
+    ) -> Result<(), KafkaError> {
+        let request = AddPartitionsToTxnRequest::default()
+            .with_v3_and_below_transactional_id(self.wire_id())
+            .with_v3_and_below_producer_id(self.producer_id.into())
+            .with_v3_and_below_producer_epoch(self.producer_epoch)
+            .with_v3_and_below_topics(by_topic(partitions));
+        let connection = pool.get(&self.coordinator).await?;
+        let started = Instant::now();
+        loop {
+            let response = connection.request(&request, settings.request_timeout).await?;
+            let mut pending = None;
+            for topic in &response.results_by_topic_v3_and_below {
+                for result in &topic.results_by_partition {
+                    let Some(code) = ErrorCode::check(result.partition_error_code) else {
+                        continue;
+                    };
+                    if !code.is(ResponseError::ConcurrentTransactions) {
+                        let subject = Subject::Partition(&topic.name, result.partition_index);
+                        return Err(self.fatal("AddPartitionsToTxn", subject, code));
+                    }
+                    pending = Some(code);
+                }
+            }
+            let Some(code) = pending else { return Ok(()) };
+            let waited = started.elapsed();
+            if waited >= settings.init_timeout {
+                return Err(KafkaError::PreviousTransactionPending {
+                    api: "AddPartitionsToTxn",
+                    subject: self.transactional_id.clone(),
+                    waited,
+                    code,
+                });
+            }
+            sleep(MARKERS_PAUSE).await;
+        }
+    }
+
+    /// Commits. Under TV2 the next transaction gets the epoch (and rarely the id) of the answer.
+    pub(super) async fn end(
+        &mut self,
+        pool: &Pool,
+        settings: &ProducerSettings,
+    ) -> Result<(), KafkaError> {
+        let connection = pool.get(&self.coordinator).await?;
+        let version = connection.version::<EndTxnRequest>(if self.is_v2 {
+            END_TXN_V2
+        } else {
+            END_TXN_V1_MAX
+        })?;
+        let request = EndTxnRequest::default()
+            .with_transactional_id(self.wire_id())
+            .with_producer_id(self.producer_id.into())
+            .with_producer_epoch(self.producer_epoch)
+            .with_committed(true);
+        let answer = connection.submit(&request, version, settings.request_timeout).await?;
+        let response = answer.response().await?;
+        if let Some(code) = ErrorCode::check(response.error_code) {
+            let subject = Subject::TransactionalId(&self.transactional_id);
+            return Err(self.fatal("EndTxn", subject, code));
+        }
+        if self.is_v2 {
+            self.producer_id = response.producer_id.0;
+            self.producer_epoch = response.producer_epoch;
+            self.sequences.clear();
+        }
+        Ok(())
+    }
+
+    fn fatal(&self, api: &'static str, subject: Subject<'_>, code: ErrorCode) -> KafkaError {
+        fatal(api, Some(&self.transactional_id), subject, code, None)
+    }
+}
+
+fn by_topic(partitions: &[&TopicPartitionId]) -> Vec<AddPartitionsToTxnTopic> {
+    let mut topics: HashMap<&str, Vec<i32>> = HashMap::new();
+    for partition in partitions {
+        topics.entry(partition.topic().name()).or_default().push(partition.partition());
+    }
+    let topic = |(name, partitions): (&str, Vec<i32>)| {
+        AddPartitionsToTxnTopic::default()
+            .with_name(TopicName(text(name)))
+            .with_partitions(partitions)
+    };
+    topics.into_iter().map(topic).collect()
+}
+
+enum Attempt {
+    Taken(Session),
+    /// The coordinator loads, moves, or still ends the predecessor's transaction.
+    NotYet(ErrorCode),
+}
+
+async fn try_take_over(
+    client: &Client,
+    pool: &Pool,
+    transactional_id: &str,
+    settings: &ProducerSettings,
+) -> Result<Attempt, KafkaError> {
+    let coordinator = match find_coordinator(client, transactional_id).await? {
+        Ok(address) => address,
+        Err(code) => return Ok(Attempt::NotYet(code)),
+    };
+    let connection = pool.get(&coordinator).await?;
+    let request = InitProducerIdRequest::default()
+        .with_transactional_id(Some(TransactionalId(text(transactional_id))))
+        .with_transaction_timeout_ms(millis(settings.transaction_timeout))
+        .with_producer_id((-1).into())
+        .with_producer_epoch(-1);
+    let response = connection.request(&request, settings.request_timeout).await?;
+    match ErrorCode::check(response.error_code) {
+        None => {}
+        Some(code) if is_not_yet(code) => return Ok(Attempt::NotYet(code)),
+        Some(code) => {
+            let subject = Subject::TransactionalId(transactional_id);
+            return Err(fatal("InitProducerId", Some(transactional_id), subject, code, None));
+        }
+    }
+    let end_txn = connection.version::<EndTxnRequest>(END_TXN_V2)?;
+    let is_v2 = connection.feature("transaction.version") >= Some(TV2) && end_txn >= END_TXN_V2;
+    Ok(Attempt::Taken(Session {
+        transactional_id: transactional_id.into(),
+        coordinator,
+        producer_id: response.producer_id.0,
+        producer_epoch: response.producer_epoch,
+        is_v2,
+        sequences: HashMap::new(),
+    }))
+}
+
+fn is_not_yet(code: ErrorCode) -> bool {
+    code.is(ResponseError::ConcurrentTransactions) || code.is_coordinator_moving()
+}
+
+/// The address of the transaction coordinator, or why there is none yet.
+pub(crate) async fn find_coordinator(
+    client: &Client,
+    transactional_id: &str,
+) -> Result<Result<String, ErrorCode>, KafkaError> {
+    const API: &str = FindCoordinatorRequest::NAME;
+    let connection = client.any_broker().await?;
+    let version = connection.version::<FindCoordinatorRequest>(FindCoordinatorRequest::MAX)?;
+    let request = FindCoordinatorRequest::default().with_key_type(TRANSACTION);
+    // From version 4 on the request carries a list of keys.
+    let request = if version >= 4 {
+        request.with_coordinator_keys(vec![text(transactional_id)])
+    } else {
+        request.with_key(text(transactional_id))
+    };
+    let patience = client.config().request_timeout;
+    let response = connection.submit(&request, version, patience).await?.response().await?;
+    let (error_code, host, port) = match response.coordinators.first() {
+        Some(found) => (found.error_code, &found.host, found.port),
+        None => (response.error_code, &response.host, response.port),
+    };
+    match ErrorCode::check(error_code) {
+        None => Ok(Ok(host_port(host, port))),
+        Some(code) if is_not_yet(code) => Ok(Err(code)),
+        Some(code) => {
+            let subject = Subject::TransactionalId(transactional_id);
+            Err(fatal(API, Some(transactional_id), subject, code, None))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Topic;
+
+    #[test]
+    fn sequences_count_per_partition_and_wrap_to_zero_as_brokers_expect() {
+        let topic = Topic::new(0, "t".into(), [0; 16], 2);
+        let mut session = Session {
+            transactional_id: "id".into(),
+            coordinator: String::new(),
+            producer_id: 1,
+            producer_epoch: 0,
+            is_v2: false,
+            sequences: HashMap::from([(("t".into(), 0), i32::MAX - 1)]),
+        };
+        assert_eq!(session.next_sequence(&topic.partition(0), 4), i32::MAX - 1);
+        // MAX-1, MAX, 0, 1 were used.
+        assert_eq!(session.next_sequence(&topic.partition(0), 1), 2);
+        assert_eq!(session.next_sequence(&topic.partition(1), 10), 0);
+        assert_eq!(session.next_sequence(&topic.partition(1), 1), 10);
+    }
+}
