@@ -37,7 +37,7 @@ impl CheckpointLog {
     /// The newest committed position, if there is one.
     pub(crate) async fn read(&self, client: &Client) -> Result<Option<Position>, ConnectorError> {
         let partition = self.partition.partition();
-        let value = compacted::read_last(client, &self.topic, partition, &self.key).await?;
+        let value = compacted::read_last(client, self.topic.name(), partition, &self.key).await?;
         value.map(|value| Position::from_json(&value)).transpose()
     }
 

@@ -202,6 +202,19 @@ const SIZE: &str = "\
 SELECT coalesce(pg_relation_size($1::oid::regclass), 0) / current_setting('block_size')::int8, \
        current_setting('block_size')::int8";
 
+/// The first transaction id that no snapshot taken now can see, as 64 bits.
+///
+/// Source: PostgreSQL manual, "Transaction ID and Snapshot Information Functions".
+pub async fn xmax(connection: &Connection) -> Result<u64, PostgresError> {
+    const SQL: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text";
+    let row = connection.client().query_one(SQL, &[]).await;
+    let row = row.map_err(|error| PostgresError::from_sql("read the current snapshot", &error))?;
+    let text: &str = row.get(0);
+    text.parse().map_err(|_| PostgresError::Protocol {
+        what: format!("pg_snapshot_xmax() is `{text}`, not a number"),
+    })
+}
+
 /// Cuts a table into ranges of about `bytes_per_chunk`; the last one is open. Before PostgreSQL 14, and for a table with
 /// fewer bytes, the only range is the whole table (`None`). Of a partitioned root: plan its leaves
 /// ([`crate::catalog::partition_leaves`]).

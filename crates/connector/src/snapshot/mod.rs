@@ -13,11 +13,11 @@ mod rows;
 use std::time::Instant;
 
 use postgres::catalog::{self, TableSummary};
-use postgres::snapshot::{CopyQuery, plan_chunks};
+use postgres::snapshot::{self, CopyQuery, plan_chunks};
 use tracing::info;
 
 use self::read::Chunk;
-use self::rows::Rows;
+use self::rows::{AsOf, Rows};
 use crate::boundary::{Boundary, Due};
 use crate::clock;
 use crate::error::ConnectorError;
@@ -58,7 +58,11 @@ pub(crate) async fn take(
     };
     let (tables, chunks) = prepare(&plan.tables, settings, gatherer).await?;
     let mut blocks = read::start(plan.exported, chunks, settings);
-    let mut rows = Rows::new(tables, clock::unix_ns() / 1000);
+    let as_of = AsOf {
+        unix_us: clock::unix_ns() / 1000,
+        xid: snapshot::xmax(gatherer.tables().control()).await?,
+    };
+    let mut rows = Rows::new(tables, as_of);
     let mut boundary = Boundary::new(settings.commit.boundary(), Instant::now());
     loop {
         progress.rows_read = rows.rows_read();

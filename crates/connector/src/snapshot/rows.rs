@@ -15,13 +15,21 @@ use crate::error::ConnectorError;
 use crate::gather::{Gatherer, Row};
 use crate::tables::CapturedTable;
 
+/// What every row says of its time: its values are as of when the snapshot began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AsOf {
+    /// Wall time, microseconds since 1970-01-01 UTC.
+    pub(super) unix_us: i64,
+    /// The transaction id that came next.
+    pub(super) xid: u64,
+}
+
 /// The rows of all tables of one snapshot.
 pub(super) struct Rows {
     tables: Vec<Progress>,
     /// The last row of a table that is done, while others are not.
     final_row: Option<(usize, Bytes)>,
-    /// Each row says that it was read when the snapshot began, which is what its values are as of.
-    read_at_unix_us: i64,
+    as_of: AsOf,
     unescaped: Vec<u8>,
     read: u64,
     tables_done: usize,
@@ -37,19 +45,12 @@ struct Progress {
 
 impl Rows {
     /// Starts with none read. Each table comes with the number of its chunks.
-    pub(super) fn new(tables: Vec<(CapturedTable, usize)>, read_at_unix_us: i64) -> Self {
+    pub(super) fn new(tables: Vec<(CapturedTable, usize)>, as_of: AsOf) -> Self {
         let tables = tables
             .into_iter()
             .map(|(table, chunks_left)| Progress { table, chunks_left, held: None, emitted: false })
             .collect();
-        Self {
-            tables,
-            final_row: None,
-            read_at_unix_us,
-            unescaped: Vec::new(),
-            read: 0,
-            tables_done: 0,
-        }
+        Self { tables, final_row: None, as_of, unescaped: Vec::new(), read: 0, tables_done: 0 }
     }
 
     /// Rows read so far.
@@ -124,9 +125,9 @@ impl Rows {
         progress.emitted = true;
         let at = SourcePosition {
             snapshot: marker,
-            committed_at_unix_us: self.read_at_unix_us,
+            committed_at_unix_us: self.as_of.unix_us,
             processed_at_unix_ns: clock::unix_ns(),
-            xid: None,
+            xid: Some(self.as_of.xid),
             lsn: Some(gatherer.position().end_lsn),
             last_commit_lsn: None,
             event_id: None,
