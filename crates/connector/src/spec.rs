@@ -41,10 +41,7 @@ impl Spec {
     /// Reads `{"name": …, "config": {…}}` or the bare map; numbers and booleans become their text, `null` means "not set".
     pub fn from_json(text: &str) -> Result<Self, InvalidSettings> {
         let value: Value = serde_json::from_str(text).map_err(|error| {
-            shape(
-                format!("not valid JSON: {error}"),
-                "mend the file at that line and column",
-            )
+            shape(format!("not valid JSON: {error}"), "mend the file at that line and column")
         })?;
         let Value::Object(mut object) = value else {
             return Err(shape("the file holds no JSON object".to_owned(), SHAPE_FIX));
@@ -62,10 +59,7 @@ impl Spec {
             // What GET /connectors/{name} adds, so that its answer can be fed back.
             object.retain(|key, _| key != "tasks" && key != "type");
             if let Some(key) = object.keys().next() {
-                return Err(shape(
-                    format!("`{key}` stands beside `name` and `config`"),
-                    SHAPE_FIX,
-                ));
+                return Err(shape(format!("`{key}` stands beside `name` and `config`"), SHAPE_FIX));
             }
             object = match config {
                 Some(Value::Object(config)) => config,
@@ -113,10 +107,7 @@ impl Spec {
             ));
         }
         InvalidSettings::unless_empty(problems)?;
-        Ok(Self {
-            name: name.or(inner),
-            config,
-        })
+        Ok(Self { name: name.or(inner), config })
     }
 
     /// The spec that the flags stand for, with everything this way of starting decides written out as keys:
@@ -125,29 +116,17 @@ impl Spec {
     /// Without `--name` the name is derived from database and tables, so that a restart finds its state again.
     pub fn from_flags(flags: &Flags, database_url: Option<&str>) -> Self {
         let source = flags.source.as_deref().or(database_url);
-        let tables: Vec<String> = flags
-            .tables
-            .iter()
-            .map(|table| qualified(table, 2))
-            .collect();
-        let name = flags
-            .name
-            .clone()
-            .unwrap_or_else(|| derived_name(source.unwrap_or_default(), &tables));
+        let tables: Vec<String> = flags.tables.iter().map(|table| qualified(table, 2)).collect();
+        let name =
+            flags.name.clone().unwrap_or_else(|| derived_name(source.unwrap_or_default(), &tables));
         let identifier = identifier(&name);
         let mut config = BTreeMap::new();
         let mut put = |key: &str, value: String| config.insert(key.to_owned(), value);
         put("topic.prefix", name.replace('-', "_"));
         put("slot.name", identifier.clone());
         put("publication.name", identifier);
-        put(
-            "key.converter.replace.null.with.default",
-            "false".to_owned(),
-        );
-        put(
-            "value.converter.replace.null.with.default",
-            "false".to_owned(),
-        );
+        put("key.converter.replace.null.with.default", "false".to_owned());
+        put("value.converter.replace.null.with.default", "false".to_owned());
         put("tributary.event.id.header.enabled", "true".to_owned());
         if let Some(source) = &flags.source {
             put("tributary.source.url", source.clone());
@@ -159,17 +138,11 @@ impl Spec {
             put("table.include.list", literals(&tables));
         }
         if !flags.exclude_columns.is_empty() {
-            let columns: Vec<_> = flags
-                .exclude_columns
-                .iter()
-                .map(|column| qualified(column, 3))
-                .collect();
+            let columns: Vec<_> =
+                flags.exclude_columns.iter().map(|column| qualified(column, 3)).collect();
             put("column.exclude.list", literals(&columns));
         }
-        let mut spec = Self {
-            name: Some(name),
-            config,
-        };
+        let mut spec = Self { name: Some(name), config };
         spec.set(&flags.set);
         spec
     }
@@ -179,15 +152,13 @@ impl Spec {
         for part in ["hostname", "port", "user", "password", "dbname"] {
             self.config.remove(&format!("database.{part}"));
         }
-        self.config
-            .insert("tributary.source.url".to_owned(), url.to_owned());
+        self.config.insert("tributary.source.url".to_owned(), url.to_owned());
     }
 
     /// `--store` beside a connector JSON: it takes the place of its `bootstrap.servers`.
     pub fn set_store(&mut self, url: &str) {
         self.config.remove("bootstrap.servers");
-        self.config
-            .insert("tributary.store.url".to_owned(), url.to_owned());
+        self.config.insert("tributary.store.url".to_owned(), url.to_owned());
     }
 
     /// Writes `--set` pairs over the config.
@@ -205,18 +176,12 @@ const SHAPE_FIX: &str =
     "write {\"name\": \"…\", \"config\": {\"connector.class\": \"…\", …}} or the inner map alone";
 
 fn shape(why: String, fix: &str) -> InvalidSettings {
-    InvalidSettings {
-        problems: vec![Problem::new("CF009", "", why, fix)],
-    }
+    InvalidSettings { problems: vec![Problem::new("CF009", "", why, fix)] }
 }
 
 /// `orders` means `public.orders`, as it does for a session with the usual search path.
 fn qualified(name: &str, parts: usize) -> String {
-    if name.split('.').count() < parts {
-        format!("public.{name}")
-    } else {
-        name.to_owned()
-    }
+    if name.split('.').count() < parts { format!("public.{name}") } else { name.to_owned() }
 }
 
 /// Flags name tables literally; the keys behind them take regular expressions.
@@ -238,11 +203,7 @@ fn literals(names: &[String]) -> String {
 fn identifier(name: &str) -> String {
     let safe = |character: char| {
         let lower = character.to_ascii_lowercase();
-        if lower.is_ascii_alphanumeric() {
-            lower
-        } else {
-            '_'
-        }
+        if lower.is_ascii_alphanumeric() { lower } else { '_' }
     };
     name.chars().map(safe).take(63).collect()
 }
@@ -280,9 +241,7 @@ fn database_of(source: &str) -> String {
     let mut parts: Vec<_> = source
         .split_whitespace()
         .filter(|part| {
-            ["host=", "hostaddr=", "port=", "dbname="]
-                .iter()
-                .any(|key| part.starts_with(key))
+            ["host=", "hostaddr=", "port=", "dbname="].iter().any(|key| part.starts_with(key))
         })
         .collect();
     parts.sort_unstable();
@@ -327,20 +286,13 @@ mod tests {
             ..Flags::default()
         };
         let one = Spec::from_flags(
-            &flags(
-                "postgres://a:b@h:5432/shop?sslmode=require",
-                &["a", "public.b"],
-            ),
+            &flags("postgres://a:b@h:5432/shop?sslmode=require", &["a", "public.b"]),
             None,
         );
-        let two = Spec::from_flags(
-            &flags("postgres://c@h:5432/shop", &["public.b", "public.a"]),
-            None,
-        );
-        let other = Spec::from_flags(
-            &flags("postgres://c@h:5432/other", &["public.b", "public.a"]),
-            None,
-        );
+        let two =
+            Spec::from_flags(&flags("postgres://c@h:5432/shop", &["public.b", "public.a"]), None);
+        let other =
+            Spec::from_flags(&flags("postgres://c@h:5432/other", &["public.b", "public.a"]), None);
         assert_eq!(one.name, two.name);
         assert_ne!(one.name, other.name);
     }
@@ -359,9 +311,6 @@ mod tests {
         assert_eq!(spec.config["topic.prefix"], "Shop_1");
         assert_eq!(spec.config["publication.name"], "shop_1");
         assert_eq!(spec.config["slot.name"], "mine");
-        assert_eq!(
-            spec.config["table.include.list"],
-            r"public\.orders,public\.items"
-        );
+        assert_eq!(spec.config["table.include.list"], r"public\.orders,public\.items");
     }
 }

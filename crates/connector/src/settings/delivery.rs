@@ -76,10 +76,7 @@ impl GapPolicy {
     pub(super) fn read(values: &mut Values<'_>) -> Self {
         values.choice(
             "tributary.gap.policy",
-            &[
-                ("fail", Choice::Is(Self::Fail)),
-                ("resnapshot", Choice::NotYet),
-            ],
+            &[("fail", Choice::Is(Self::Fail)), ("resnapshot", Choice::NotYet)],
             Self::Fail,
         )
     }
@@ -98,10 +95,7 @@ pub(super) fn guarantee(values: &mut Values<'_>) -> DeliveryGuarantee {
     );
     let required = values.choice(
         "exactly.once.support",
-        &[
-            ("requested", Choice::Is(false)),
-            ("required", Choice::Is(true)),
-        ],
+        &[("requested", Choice::Is(false)), ("required", Choice::Is(true))],
         false,
     );
     if required && delivery == DeliveryGuarantee::AtLeastOnce {

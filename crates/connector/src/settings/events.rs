@@ -19,11 +19,7 @@ pub(super) fn encoder(values: &mut Values<'_>, topic_prefix: &str) -> EncoderSet
     settings.topic_delimiter = values
         .choice(
             "topic.delimiter",
-            &[
-                (".", Choice::Is(".")),
-                ("_", Choice::Is("_")),
-                ("-", Choice::Is("-")),
-            ],
+            &[(".", Choice::Is(".")), ("_", Choice::Is("_")), ("-", Choice::Is("-"))],
             ".",
         )
         .to_owned();
@@ -34,17 +30,14 @@ pub(super) fn encoder(values: &mut Values<'_>, topic_prefix: &str) -> EncoderSet
     settings.tombstones_on_delete = values.flag("tombstones.on.delete");
     settings.skipped_operations = skipped_operations(values);
     settings.include_unknown_datatypes = values.flag("include.unknown.datatypes");
-    settings.extended_headers = values
-        .flag("extended.headers.enabled")
-        .then(|| ContextHeaders {
-            logical_name: topic_prefix.to_owned(),
-            task_id: "0".to_owned(),
-            connector_name: "postgresql".to_owned(),
-            run_id: uuid::Uuid::new_v4().to_string(),
-        });
-    settings.event_id_header = values
-        .flag("tributary.event.id.header.enabled")
-        .then(|| EVENT_ID_HEADER.to_owned());
+    settings.extended_headers = values.flag("extended.headers.enabled").then(|| ContextHeaders {
+        logical_name: topic_prefix.to_owned(),
+        task_id: "0".to_owned(),
+        connector_name: "postgresql".to_owned(),
+        run_id: uuid::Uuid::new_v4().to_string(),
+    });
+    settings.event_id_header =
+        values.flag("tributary.event.id.header.enabled").then(|| EVENT_ID_HEADER.to_owned());
     settings
 }
 
@@ -63,10 +56,7 @@ fn handling(values: &mut Values<'_>, settings: &mut EncoderSettings) {
         "time.precision.mode",
         &[
             ("adaptive", Choice::Is(TimePrecision::Adaptive)),
-            (
-                "adaptive_time_microseconds",
-                Choice::Is(TimePrecision::AdaptiveTimeMicroseconds),
-            ),
+            ("adaptive_time_microseconds", Choice::Is(TimePrecision::AdaptiveTimeMicroseconds)),
             ("connect", Choice::Is(TimePrecision::Connect)),
             ("microseconds", Choice::Is(TimePrecision::Microseconds)),
             ("nanoseconds", Choice::Is(TimePrecision::Nanoseconds)),
@@ -95,10 +85,7 @@ fn handling(values: &mut Values<'_>, settings: &mut EncoderSettings) {
     );
     settings.hstore_handling = values.choice(
         "hstore.handling.mode",
-        &[
-            ("json", Choice::Is(HstoreHandling::Json)),
-            ("map", Choice::Is(HstoreHandling::Map)),
-        ],
+        &[("json", Choice::Is(HstoreHandling::Json)), ("map", Choice::Is(HstoreHandling::Map))],
         HstoreHandling::Json,
     );
     settings.money_fraction_digits =
@@ -150,12 +137,8 @@ fn placeholder(values: &mut Values<'_>) -> String {
 
 fn skipped_operations(values: &mut Values<'_>) -> SkippedOperations {
     const KEY: &str = "skipped.operations";
-    let mut skipped = SkippedOperations {
-        create: false,
-        update: false,
-        delete: false,
-        truncate: false,
-    };
+    let mut skipped =
+        SkippedOperations { create: false, update: false, delete: false, truncate: false };
     for item in values.list(KEY) {
         match item.to_ascii_lowercase().as_str() {
             "c" => skipped.create = true,

@@ -4,6 +4,8 @@
 //! Source: Debezium documentation, `table.include.list` and its neighbours: comma-separated expressions, each
 //! matching the whole name without regard to case.
 
+use std::fmt;
+
 use regex::Regex;
 
 use super::pattern::{Case, PatternError, compile, split_list};
@@ -15,33 +17,56 @@ use super::values::Values;
 pub(super) enum Selection {
     #[default]
     All,
-    Only(Vec<Regex>),
-    AllBut(Vec<Regex>),
+    Only(List),
+    AllBut(List),
+}
+
+/// The key of a list, and the items as they were typed.
+#[derive(Debug, Clone)]
+pub(super) struct List {
+    key: String,
+    items: String,
+    patterns: Vec<Regex>,
+}
+
+impl List {
+    fn read(values: &mut Values<'_>, key: String) -> Self {
+        let items = values.given(&key).unwrap_or_default().to_owned();
+        let patterns = patterns(values, &key, Case::Ignored);
+        Self { key, items, patterns }
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.is_match(name))
+    }
 }
 
 impl Selection {
     /// Reads `<stem>.include.list` or `<stem>.exclude.list`; both at once are a problem.
     pub(super) fn read(values: &mut Values<'_>, stem: &str) -> Self {
-        let (include, exclude) = (
-            format!("{stem}.include.list"),
-            format!("{stem}.exclude.list"),
-        );
+        let (include, exclude) = (format!("{stem}.include.list"), format!("{stem}.exclude.list"));
         values.exclusive(&include, &exclude);
         if values.given(&include).is_some() {
-            Self::Only(patterns(values, &include, Case::Ignored))
+            Self::Only(List::read(values, include))
         } else if values.given(&exclude).is_some() {
-            Self::AllBut(patterns(values, &exclude, Case::Ignored))
+            Self::AllBut(List::read(values, exclude))
         } else {
             Self::All
         }
     }
 
     fn admits(&self, name: &str) -> bool {
-        let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(name));
         match self {
             Self::All => true,
-            Self::Only(patterns) => matches(patterns),
-            Self::AllBut(patterns) => !matches(patterns),
+            Self::Only(list) => list.matches(name),
+            Self::AllBut(list) => !list.matches(name),
+        }
+    }
+
+    fn list(&self) -> Option<&List> {
+        match self {
+            Self::All => None,
+            Self::Only(list) | Self::AllBut(list) => Some(list),
         }
     }
 }
@@ -49,10 +74,7 @@ impl Selection {
 /// Compiles the list under a key; what cannot be used becomes a problem.
 pub(super) fn patterns(values: &mut Values<'_>, key: &str, case: Case) -> Vec<Regex> {
     let list = values.given(key).unwrap_or_default();
-    split_list(list)
-        .iter()
-        .filter_map(|item| pattern(values, key, item, case))
-        .collect()
+    split_list(list).iter().filter_map(|item| pattern(values, key, item, case)).collect()
 }
 
 fn pattern(values: &mut Values<'_>, key: &str, item: &str, case: Case) -> Option<Regex> {
@@ -104,6 +126,18 @@ impl TableFilter {
     }
 }
 
+impl fmt::Display for TableFilter {
+    /// The lists as they were typed, for messages.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lists = [&self.schemas, &self.tables].into_iter().filter_map(Selection::list);
+        let lists: Vec<_> = lists.map(|list| format!("{}={}", list.key, list.items)).collect();
+        match lists.as_slice() {
+            [] => formatter.write_str("all tables"),
+            lists => formatter.write_str(&lists.join(" and ")),
+        }
+    }
+}
+
 /// Which columns are captured.
 #[derive(Debug, Clone, Default)]
 pub struct ColumnFilter {
@@ -112,9 +146,7 @@ pub struct ColumnFilter {
 
 impl ColumnFilter {
     pub(super) fn read(values: &mut Values<'_>) -> Self {
-        Self {
-            columns: Selection::read(values, "column"),
-        }
+        Self { columns: Selection::read(values, "column") }
     }
 
     /// Whether this column is part of `before` and `after`. A key column stays in the key either way.
@@ -132,9 +164,7 @@ pub struct MessageFilter {
 
 impl MessageFilter {
     pub(super) fn read(values: &mut Values<'_>) -> Self {
-        Self {
-            prefixes: Selection::read(values, "message.prefix"),
-        }
+        Self { prefixes: Selection::read(values, "message.prefix") }
     }
 
     /// Whether messages with this prefix go to Kafka.
@@ -155,11 +185,7 @@ impl MessageKeys {
         const FIX: &str = "write `schema.table:column,column;schema.table:column`";
         let mut entries = Vec::new();
         let list = values.given(KEY).unwrap_or_default();
-        for item in list
-            .split(';')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-        {
+        for item in list.split(';').map(str::trim).filter(|item| !item.is_empty()) {
             let Some((tables, columns)) = item.rsplit_once(':') else {
                 values.invalid(
                     KEY,
@@ -168,13 +194,10 @@ impl MessageKeys {
                 );
                 continue;
             };
-            let columns: Vec<String> = columns
-                .split(',')
-                .map(|name| name.trim().to_owned())
-                .collect();
-            if let Some(name) = columns
-                .iter()
-                .find(|name| name.is_empty() || regex::escape(name) != **name)
+            let columns: Vec<String> =
+                columns.split(',').map(|name| name.trim().to_owned()).collect();
+            if let Some(name) =
+                columns.iter().find(|name| name.is_empty() || regex::escape(name) != **name)
             {
                 let why = format!("`{name}` in `{item}` is not the plain name of a column");
                 values.invalid(KEY, &why, FIX);
@@ -191,16 +214,9 @@ impl MessageKeys {
     pub fn for_table(&self, schema: &str, table: &str) -> Option<Vec<String>> {
         let name = format!("{schema}.{table}");
         let mut columns: Vec<String> = Vec::new();
-        for (_, named) in self
-            .entries
-            .iter()
-            .filter(|(tables, _)| tables.is_match(&name))
-        {
-            let fresh: Vec<_> = named
-                .iter()
-                .filter(|column| !columns.contains(column))
-                .cloned()
-                .collect();
+        for (_, named) in self.entries.iter().filter(|(tables, _)| tables.is_match(&name)) {
+            let fresh: Vec<_> =
+                named.iter().filter(|column| !columns.contains(column)).cloned().collect();
             columns.extend(fresh);
         }
         (!columns.is_empty()).then_some(columns)
@@ -214,10 +230,8 @@ mod tests {
     use super::*;
 
     fn with<T>(pairs: &[(&str, &str)], read: impl Fn(&mut Values<'_>) -> T) -> (T, Vec<Problem>) {
-        let config: BTreeMap<String, String> = pairs
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
+        let config: BTreeMap<String, String> =
+            pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         let mut values = Values::new(&config);
         let result = read(&mut values);
         (result, values.problems)
@@ -242,11 +256,9 @@ mod tests {
     #[test]
     fn system_tables_are_never_captured() {
         let filter = TableFilter::default();
-        for (schema, table) in [
-            ("pg_catalog", "pg_class"),
-            ("pg_temp_3", "t"),
-            ("public", "spatial_ref_sys"),
-        ] {
+        for (schema, table) in
+            [("pg_catalog", "pg_class"), ("pg_temp_3", "t"), ("public", "spatial_ref_sys")]
+        {
             assert!(!filter.captures(schema, table), "{schema}.{table}");
         }
     }
@@ -257,18 +269,13 @@ mod tests {
             &[("table.include.list", "a.b"), ("table.exclude.list", "c.d")],
             TableFilter::read,
         );
-        assert_eq!(
-            (problems[0].code, problems[0].key.as_str()),
-            ("CF006", "table.exclude.list")
-        );
+        assert_eq!((problems[0].code, problems[0].key.as_str()), ("CF006", "table.exclude.list"));
     }
 
     #[test]
     fn key_columns_are_joined_over_all_entries_that_fit() {
-        let (keys, problems) = with(
-            &[("message.key.columns", "(.*).a:x,y;s.a:z,x;s.b:p")],
-            MessageKeys::read,
-        );
+        let (keys, problems) =
+            with(&[("message.key.columns", "(.*).a:x,y;s.a:z,x;s.b:p")], MessageKeys::read);
         assert_eq!(problems, []);
         assert_eq!(keys.for_table("s", "a").unwrap(), ["x", "y", "z"]);
         assert_eq!(keys.for_table("s", "c"), None);
@@ -276,10 +283,8 @@ mod tests {
 
     #[test]
     fn message_prefixes_are_selected() {
-        let (filter, _) = with(
-            &[("message.prefix.exclude.list", "excl.*,no")],
-            MessageFilter::read,
-        );
+        let (filter, _) =
+            with(&[("message.prefix.exclude.list", "excl.*,no")], MessageFilter::read);
         assert!(filter.captures("yes") && !filter.captures("no") && !filter.captures("excluded"));
     }
 }

@@ -5,21 +5,10 @@ use super::values::Values;
 use crate::spec::Spec;
 
 pub(super) fn connector_name(values: &mut Values<'_>, spec: &Spec) -> String {
-    let name = spec
-        .name
-        .as_deref()
-        .or(values.given("name"))
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
+    let name = spec.name.as_deref().or(values.given("name")).unwrap_or_default().trim().to_owned();
     if name.is_empty() {
         let fix = "write {\"name\": \"…\", \"config\": {…}}, or pass --name";
-        values.problems.push(Problem::new(
-            "CF005",
-            "name",
-            "the connector has no name",
-            fix,
-        ));
+        values.problems.push(Problem::new("CF005", "name", "the connector has no name", fix));
     } else if name.chars().any(char::is_control) || name.contains('/') {
         values.invalid(
             "name",
@@ -33,11 +22,8 @@ pub(super) fn connector_name(values: &mut Values<'_>, spec: &Spec) -> String {
 pub(super) fn connector_class(values: &mut Values<'_>) {
     const KEY: &str = "connector.class";
     // Connect also finds a plugin by its simple name, with or without `Connector`.
-    let known = [
-        "io.debezium.connector.postgresql.PostgresConnector",
-        "PostgresConnector",
-        "Postgres",
-    ];
+    let known =
+        ["io.debezium.connector.postgresql.PostgresConnector", "PostgresConnector", "Postgres"];
     let class = values.text(KEY).unwrap_or_default();
     if !known.contains(&class) {
         values.problems.push(Problem::new(
@@ -85,9 +71,5 @@ pub(super) fn topic_prefix(values: &mut Values<'_>) -> String {
 
 /// `KAFKA_PREFIX` begins every name on a shared cluster; who wrote it already means the same.
 pub(super) fn prefixed(prefix: &str, name: &str) -> String {
-    if name.starts_with(prefix) {
-        name.to_owned()
-    } else {
-        format!("{prefix}{name}")
-    }
+    if name.starts_with(prefix) { name.to_owned() } else { format!("{prefix}{name}") }
 }

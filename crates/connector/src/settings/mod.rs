@@ -70,11 +70,7 @@ pub struct Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "`{}` needs nothing here: {}",
-            self.key, self.reason
-        )
+        write!(formatter, "`{}` needs nothing here: {}", self.key, self.reason)
     }
 }
 
@@ -239,9 +235,18 @@ impl Settings {
 
     /// How often the stream reports back.
     pub fn feedback(&self) -> Feedback {
-        Feedback {
-            status_interval: self.status_interval,
-        }
+        Feedback { status_interval: self.status_interval }
+    }
+
+    /// The topic of a table, as the encoder names it: Kafka takes letters, digits, `.`, `_` and `-`, at most 249 of them.
+    pub fn topic_of(&self, schema: &str, table: &str) -> String {
+        let name =
+            [self.encoder.topic_prefix.as_str(), schema, table].join(&self.encoder.topic_delimiter);
+        let legal = |character: char| {
+            let legal = character.is_ascii_alphanumeric() || "._-".contains(character);
+            if legal { character } else { '_' }
+        };
+        name.chars().map(legal).take(249).collect()
     }
 
     /// Everything that decides which changes the stream has, as text: a position inside a transaction counts changes, so it
@@ -267,12 +272,7 @@ impl Settings {
 fn unusable() -> InvalidSettings {
     let fix = "please report it, with the configuration";
     InvalidSettings {
-        problems: vec![Problem::new(
-            "CF003",
-            "",
-            "the configuration cannot be used",
-            fix,
-        )],
+        problems: vec![Problem::new("CF003", "", "the configuration cannot be used", fix)],
     }
 }
 

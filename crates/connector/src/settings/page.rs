@@ -30,11 +30,7 @@ pub fn page() -> String {
     let mut page = HEAD.to_owned();
     for section in SECTIONS {
         // Writing to a String cannot fail.
-        let _ = write!(
-            page,
-            "\n## {}\n\n| Key | Default | |\n|---|---|---|\n",
-            section.title
-        );
+        let _ = write!(page, "\n## {}\n\n| Key | Default | |\n|---|---|---|\n", section.title);
         for key in section.keys {
             let _ = writeln!(page, "{}", row(key));
         }
@@ -43,22 +39,14 @@ pub fn page() -> String {
 }
 
 fn row(key: &Key) -> String {
-    let default = if key.default.is_empty() {
-        String::new()
-    } else {
-        format!("`{}`", key.default)
-    };
+    let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
     let text = match key.kind {
         Kind::Supported(effect) => format!("**works**: {effect}"),
         Kind::NeedsNothing(reason) => format!("**nothing to do**: {reason}."),
         Kind::NotYet(instead) => format!("**not yet**: {instead}."),
         Kind::Renamed(now) => format!("**error**: write `{now}`."),
     };
-    format!(
-        "| `{}` | {default} | {} |",
-        key.name,
-        text.replace('|', "\\|")
-    )
+    format!("| `{}` | {default} | {} |", key.name, text.replace('|', "\\|"))
 }
 
 #[cfg(test)]
@@ -67,10 +55,7 @@ mod tests {
 
     #[test]
     fn the_settings_page_is_the_table() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../docs/reference/settings.md"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/settings.md");
         if std::env::var_os("UPDATE_SETTINGS_PAGE").is_some() {
             std::fs::write(path, page()).unwrap();
         }

@@ -40,11 +40,7 @@ pub(super) fn split_list(list: &str) -> Vec<String> {
             other => items[last].push(other),
         }
     }
-    items
-        .iter()
-        .map(|item| item.trim().to_owned())
-        .filter(|item| !item.is_empty())
-        .collect()
+    items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
 }
 
 /// Compiles one expression, anchored at both ends.
@@ -127,9 +123,7 @@ fn group(rest: &str) -> Result<(), PatternError> {
 /// Translates what follows a backslash; returns the translation and how many bytes it took.
 fn escape(rest: &str) -> Result<(String, usize), PatternError> {
     let Some(character) = rest.chars().next() else {
-        return Err(PatternError::Invalid(
-            "a backslash ends the expression".to_owned(),
-        ));
+        return Err(PatternError::Invalid("a backslash ends the expression".to_owned()));
     };
     let length = character.len_utf8();
     let translated = match character {
@@ -178,10 +172,7 @@ fn property(rest: &str) -> Result<(String, usize), PatternError> {
         ("Space", r" \t\n\x0B\f\r"),
     ];
     let negated = rest.starts_with('P');
-    let Some(name) = rest[1..]
-        .strip_prefix('{')
-        .and_then(|inner| inner.split_once('}'))
-    else {
+    let Some(name) = rest[1..].strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
         return Ok((rest[..1].replace('p', r"\p").replace('P', r"\P"), 1));
     };
     let (name, length) = (name.0, 1 + 1 + name.0.len() + 1);
@@ -192,10 +183,7 @@ fn property(rest: &str) -> Result<(String, usize), PatternError> {
         return Err(java_only(&format!("`\\p{{{name}}}`")));
     }
     let name = name.strip_prefix("Is").unwrap_or(name);
-    Ok((
-        format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' }),
-        length,
-    ))
+    Ok((format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' }), length))
 }
 
 #[cfg(test)]
@@ -208,10 +196,7 @@ mod tests {
 
     #[test]
     fn lists_split_at_unescaped_commas_and_lose_spaces() {
-        assert_eq!(
-            split_list(r" a.b , c\,d,,e{1\,2} "),
-            ["a.b", "c,d", "e{1,2}"]
-        );
+        assert_eq!(split_list(r" a.b , c\,d,,e{1\,2} "), ["a.b", "c,d", "e{1,2}"]);
     }
 
     #[test]
@@ -235,20 +220,11 @@ mod tests {
 
     #[test]
     fn what_only_java_can_do_is_named() {
-        for pattern in [
-            "(?!a).*",
-            "a(?=b)",
-            "(?<!a)b",
-            "(a)\\1",
-            "a*+b",
-            "(?>a)",
-            r"\p{javaLowerCase}",
-        ] {
+        for pattern in
+            ["(?!a).*", "a(?=b)", "(?<!a)b", "(a)\\1", "a*+b", "(?>a)", r"\p{javaLowerCase}"]
+        {
             assert!(
-                matches!(
-                    compile(pattern, Case::Ignored),
-                    Err(PatternError::JavaOnly(_))
-                ),
+                matches!(compile(pattern, Case::Ignored), Err(PatternError::JavaOnly(_))),
                 "{pattern}"
             );
         }

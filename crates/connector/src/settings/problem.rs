@@ -28,30 +28,14 @@ impl Problem {
         why: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self {
-            code,
-            key: key.to_owned(),
-            why: why.into(),
-            fix: fix.into(),
-            nearest: None,
-        }
+        Self { code, key: key.to_owned(), why: why.into(), fix: fix.into(), nearest: None }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            code,
-            key,
-            why,
-            fix,
-            ..
-        } = self;
-        let key = if key.is_empty() {
-            String::new()
-        } else {
-            format!("`{key}`: ")
-        };
+        let Self { code, key, why, fix, .. } = self;
+        let key = if key.is_empty() { String::new() } else { format!("`{key}`: ") };
         write!(formatter, "[{code}] {key}{why}\n  fix: {fix}")
     }
 }
@@ -66,18 +50,12 @@ pub struct InvalidSettings {
 impl InvalidSettings {
     /// `Ok` when there is nothing to complain about.
     pub fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Self { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
     }
 
     /// The code of the first problem.
     pub fn code(&self) -> &'static str {
-        self.problems
-            .first()
-            .map_or("CF009", |problem| problem.code)
+        self.problems.first().map_or("CF009", |problem| problem.code)
     }
 }
 

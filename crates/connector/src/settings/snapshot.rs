@@ -61,9 +61,6 @@ impl SnapshotSettings {
             SnapshotMode::Initial,
         );
         let threads = values.number("snapshot.max.threads", 1, 64);
-        Self {
-            mode,
-            max_threads: usize::try_from(threads).unwrap_or(1),
-        }
+        Self { mode, max_threads: usize::try_from(threads).unwrap_or(1) }
     }
 }

@@ -160,11 +160,9 @@ fn set(
 
 fn refuse(values: &mut Values<'_>, key: &str, error: &PostgresError) {
     let (why, fix) = match error {
-        PostgresError::Configuration {
-            setting,
-            reason,
-            fix,
-        } => (format!("{setting}: {reason}"), fix.clone()),
+        PostgresError::Configuration { setting, reason, fix } => {
+            (format!("{setting}: {reason}"), fix.clone())
+        }
         other => (other.to_string(), "correct the value".to_owned()),
     };
     values.problems.push(Problem::new("CF010", key, why, fix));
@@ -191,34 +189,19 @@ pub(super) fn slot(values: &mut Values<'_>) -> Option<SlotSettings> {
     let drop_on_stop = values.flag("slot.drop.on.stop");
     let failover = values.flag("slot.failover");
     let stream_params = stream_params(values);
-    Some(SlotSettings {
-        name: name?,
-        drop_on_stop,
-        failover,
-        stream_params,
-    })
+    Some(SlotSettings { name: name?, drop_on_stop, failover, stream_params })
 }
 
 /// Options that belong to us: another value would change what the stream means.
-const OWN_OPTIONS: [&str; 6] = [
-    "proto_version",
-    "publication_names",
-    "messages",
-    "binary",
-    "streaming",
-    "two_phase",
-];
+const OWN_OPTIONS: [&str; 6] =
+    ["proto_version", "publication_names", "messages", "binary", "streaming", "two_phase"];
 
 fn stream_params(values: &mut Values<'_>) -> Vec<(String, String)> {
     const KEY: &str = "slot.stream.params";
     const FIX: &str = "write `key=value;key=value`, for example `origin=none`";
     let mut params = Vec::new();
     let text = values.given(KEY).unwrap_or_default();
-    for item in text
-        .split(';')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-    {
+    for item in text.split(';').map(str::trim).filter(|item| !item.is_empty()) {
         match item.split_once('=') {
             Some((name, _)) if OWN_OPTIONS.contains(&name.trim()) => {
                 values.invalid(
@@ -236,10 +219,7 @@ fn stream_params(values: &mut Values<'_>) -> Vec<(String, String)> {
 
 /// `publication.*`.
 pub(super) fn publication(values: &mut Values<'_>) -> PublicationSettings {
-    let name = values
-        .text("publication.name")
-        .unwrap_or_default()
-        .to_owned();
+    let name = values.text("publication.name").unwrap_or_default().to_owned();
     if name.len() > 63 {
         values.invalid(
             "publication.name",
@@ -275,9 +255,6 @@ mod tests {
 
     #[test]
     fn doubled_semicolons_stay_inside_a_statement() {
-        assert_eq!(
-            statements("SET a = 'x;;y'; SELECT 1;"),
-            ["SET a = 'x;y'", "SELECT 1"]
-        );
+        assert_eq!(statements("SET a = 'x;;y'; SELECT 1;"), ["SET a = 'x;y'", "SELECT 1"]);
     }
 }

@@ -33,10 +33,8 @@ pub(super) fn read(
         return None;
     }
     let notes = std::mem::take(&mut settings.notes);
-    let notes = notes.into_iter().map(|note| Note {
-        key: typed(values, &note.name),
-        reason: note.reason,
-    });
+    let notes =
+        notes.into_iter().map(|note| Note { key: typed(values, &note.name), reason: note.reason });
     let notes = notes.collect();
     Some((settings, notes))
 }
@@ -98,24 +96,16 @@ fn properties(values: &Values<'_>) -> BTreeMap<String, String> {
             || key.starts_with("sasl.")
     };
     let given = values.pairs().filter(|(key, _)| plain(key));
-    let overrides = values
-        .pairs()
-        .filter_map(|(key, value)| Some((key.strip_prefix(OVERRIDE)?, value)));
-    given
-        .chain(overrides)
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    let overrides =
+        values.pairs().filter_map(|(key, value)| Some((key.strip_prefix(OVERRIDE)?, value)));
+    given.chain(overrides).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// The key as the user typed it.
 fn typed(values: &Values<'_>, property: &str) -> String {
     let overridden = format!("{OVERRIDE}{property}");
     let is_overridden = values.pairs().any(|(key, _)| key == overridden);
-    if is_overridden {
-        overridden
-    } else {
-        property.to_owned()
-    }
+    if is_overridden { overridden } else { property.to_owned() }
 }
 
 fn refuse(values: &mut Values<'_>, error: &KafkaError) {
@@ -124,9 +114,7 @@ fn refuse(values: &mut Values<'_>, error: &KafkaError) {
     | KafkaError::RefusedProperty { name, .. }) = error
     else {
         let (why, fix) = parts(error);
-        values
-            .problems
-            .push(Problem::new("CF011", "bootstrap.servers", why, fix));
+        values.problems.push(Problem::new("CF011", "bootstrap.servers", why, fix));
         return;
     };
     let key = typed(values, name);
@@ -139,10 +127,7 @@ fn refuse(values: &mut Values<'_>, error: &KafkaError) {
                 None => "remove it".to_owned(),
             };
             let why = "the Kafka producer has no such property";
-            Problem {
-                nearest,
-                ..Problem::new("CF001", &key, why, fix)
-            }
+            Problem { nearest, ..Problem::new("CF001", &key, why, fix) }
         }
         KafkaError::InvalidProperty { reason, fix, .. } => Problem::new("CF011", &key, reason, fix),
         KafkaError::RefusedProperty { reason, fix, .. } => Problem::new("CF002", &key, reason, fix),
@@ -154,9 +139,7 @@ fn refuse(values: &mut Values<'_>, error: &KafkaError) {
 /// Reason and fix of an error whose text carries both.
 fn parts(error: &KafkaError) -> (String, String) {
     let text = error.to_string();
-    let text = text
-        .split_once("] ")
-        .map_or(text.as_str(), |(_, rest)| rest);
+    let text = text.split_once("] ").map_or(text.as_str(), |(_, rest)| rest);
     match text.split_once("\n  fix: ") {
         Some((why, fix)) => (why.to_owned(), fix.to_owned()),
         None => (text.to_owned(), "correct the value".to_owned()),

@@ -15,23 +15,19 @@ pub(super) fn survey(values: &mut Values<'_>) -> Vec<Note> {
             values.problems.push(problem);
         }
         let Some(known) = keys::find(key) else {
-            values.problems.push(unknown(key));
+            if !belongs_to_refused(values, key) {
+                values.problems.push(unknown(key));
+            }
             continue;
         };
         match known.kind {
             Kind::Supported(_) => {}
             Kind::NeedsNothing(reason) => {
-                notes.push(Note {
-                    key: key.to_owned(),
-                    reason: reason.to_owned(),
-                });
+                notes.push(Note { key: key.to_owned(), reason: reason.to_owned() });
             }
             Kind::NotYet(_) if value.eq_ignore_ascii_case(known.default) => {
                 let reason = "its value is the default".to_owned();
-                notes.push(Note {
-                    key: key.to_owned(),
-                    reason,
-                });
+                notes.push(Note { key: key.to_owned(), reason });
             }
             Kind::NotYet(instead) => {
                 values.problems.push(Problem::new(
@@ -54,6 +50,13 @@ pub(super) fn survey(values: &mut Values<'_>) -> Vec<Note> {
         }
     }
     notes
+}
+
+/// `<name>.<option>` of a converter or post-processor; the key that declares the name is refused already.
+fn belongs_to_refused(values: &Values<'_>, key: &str) -> bool {
+    let mut names =
+        ["converters", "post.processors"].into_iter().flat_map(|list| values.list(list));
+    key.split_once('.').is_some_and(|(first, _)| names.any(|name| name == first))
 }
 
 fn unknown(key: &str) -> Problem {

@@ -5,10 +5,7 @@ use super::*;
 fn spec(pairs: &[(&str, &str)]) -> Spec {
     let base = [
         ("name", "shop"),
-        (
-            "connector.class",
-            "io.debezium.connector.postgresql.PostgresConnector",
-        ),
+        ("connector.class", "io.debezium.connector.postgresql.PostgresConnector"),
         ("tasks.max", "1"),
         ("plugin.name", "pgoutput"),
         ("database.hostname", "db"),
@@ -19,14 +16,8 @@ fn spec(pairs: &[(&str, &str)]) -> Spec {
         ("topic.prefix", "p"),
         ("bootstrap.servers", "k:9092"),
     ];
-    let config = base
-        .iter()
-        .chain(pairs)
-        .map(|&(key, value)| (key.to_owned(), value.to_owned()));
-    Spec {
-        name: None,
-        config: config.collect(),
-    }
+    let config = base.iter().chain(pairs).map(|&(key, value)| (key.to_owned(), value.to_owned()));
+    Spec { name: None, config: config.collect() }
 }
 
 fn resolve(pairs: &[(&str, &str)]) -> Result<Settings, InvalidSettings> {
@@ -35,13 +26,8 @@ fn resolve(pairs: &[(&str, &str)]) -> Result<Settings, InvalidSettings> {
 
 /// `code key` of each problem.
 fn complaints(pairs: &[(&str, &str)]) -> Vec<String> {
-    let problems = resolve(pairs)
-        .expect_err("these settings are invalid")
-        .problems;
-    problems
-        .iter()
-        .map(|problem| format!("{} {}", problem.code, problem.key))
-        .collect()
+    let problems = resolve(pairs).expect_err("these settings are invalid").problems;
+    problems.iter().map(|problem| format!("{} {}", problem.code, problem.key)).collect()
 }
 
 #[test]
@@ -57,10 +43,7 @@ fn a_plain_debezium_json_has_debeziums_defaults() {
     assert_eq!(settings.offsets_topic, "tributary-offsets");
     assert_eq!(settings.commit.bytes_max, 16 << 20);
     assert_eq!(settings.commit.interval_max, Duration::from_millis(100));
-    assert_eq!(
-        settings.commit.idle_checkpoint_interval,
-        Duration::from_secs(5)
-    );
+    assert_eq!(settings.commit.idle_checkpoint_interval, Duration::from_secs(5));
     assert!(settings.encoder.value.replace_null_with_default);
     assert_eq!(settings.encoder.event_id_header, None);
     assert_eq!(settings.notes.len(), 1, "tasks.max: {:?}", settings.notes);
@@ -80,10 +63,7 @@ fn flags_make_a_connector_with_our_defaults() {
     assert_eq!(settings.encoder.topic_prefix, "gentle_connector_1234");
     assert_eq!(settings.slot.name.as_str(), "gentle_connector_1234");
     assert!(!settings.encoder.value.replace_null_with_default);
-    assert_eq!(
-        settings.encoder.event_id_header.as_deref(),
-        Some(EVENT_ID_HEADER)
-    );
+    assert_eq!(settings.encoder.event_id_header.as_deref(), Some(EVENT_ID_HEADER));
     assert!(settings.tables.captures("public", "orders"));
     assert!(!settings.tables.captures("public", "ordersX"));
 }
@@ -127,10 +107,7 @@ fn all_problems_are_reported_at_once() {
 fn the_nearest_key_is_named() {
     let error = resolve(&[("snapshot.mod", "initial")]).unwrap_err();
     assert_eq!(error.problems[0].nearest.as_deref(), Some("snapshot.mode"));
-    assert!(
-        error.to_string().contains("fix: write `snapshot.mode`"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("fix: write `snapshot.mode`"), "{error}");
 }
 
 #[test]
@@ -172,18 +149,9 @@ fn the_environment_says_where_things_are_and_what_names_begin_with() {
 fn without_source_or_store_both_are_asked_for() {
     let spec = Spec::from_json(r#"{"name":"shop","config":{"topic.prefix":"p"}}"#).unwrap();
     let error = Settings::resolve(&spec, &Environment::default()).unwrap_err();
-    let keys: Vec<_> = error
-        .problems
-        .iter()
-        .map(|problem| (problem.code, problem.key.as_str()))
-        .collect();
-    assert_eq!(
-        keys,
-        [
-            ("CF005", "bootstrap.servers"),
-            ("CF005", "database.hostname")
-        ]
-    );
+    let keys: Vec<_> =
+        error.problems.iter().map(|problem| (problem.code, problem.key.as_str())).collect();
+    assert_eq!(keys, [("CF005", "bootstrap.servers"), ("CF005", "database.hostname")]);
 }
 
 #[test]
@@ -203,11 +171,13 @@ fn stream_options_that_are_ours_are_refused() {
     );
     let settings = resolve(&[("slot.stream.params", "origin=none")]).unwrap();
     assert_eq!(settings.pgoutput_options().origin.as_deref(), Some("none"));
-    assert!(
-        settings
-            .stream_options_fingerprint()
-            .ends_with(";origin=none")
-    );
+    assert!(settings.stream_options_fingerprint().ends_with(";origin=none"));
+}
+
+#[test]
+fn options_of_a_refused_post_processor_are_not_unknown_keys() {
+    let found = complaints(&[("post.processors", "reselector"), ("reselector.type", "x.Y")]);
+    assert_eq!(found, ["CF002 post.processors"]);
 }
 
 #[test]

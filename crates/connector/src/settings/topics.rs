@@ -64,21 +64,14 @@ impl TopicCreation {
                 rule: rule(values, name),
             });
         }
-        Self {
-            default: rule(values, "default"),
-            groups,
-        }
+        Self { default: rule(values, "default"), groups }
     }
 
     /// How this topic is to be made.
     pub fn for_topic(&self, name: &str) -> NewTopic {
         let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(name));
         let fits = |group: &&Group| matches(&group.include) && !matches(&group.exclude);
-        let rule = self
-            .groups
-            .iter()
-            .find(fits)
-            .map_or(&self.default, |group| &group.rule);
+        let rule = self.groups.iter().find(fits).map_or(&self.default, |group| &group.rule);
         NewTopic {
             name: name.to_owned(),
             partitions: rule.partitions.or(self.default.partitions).unwrap_or(-1),
@@ -161,10 +154,7 @@ mod tests {
         let creation = TopicCreation::read(&mut values);
         assert_eq!(values.problems, []);
         let big = creation.for_topic("p.public.orders");
-        assert_eq!(
-            (big.partitions, big.replication_factor, big.configs.len()),
-            (12, 2, 0)
-        );
+        assert_eq!((big.partitions, big.replication_factor, big.configs.len()), (12, 2, 0));
         let log = creation.for_topic("p.public.small");
         assert_eq!((log.partitions, log.configs.len()), (3, 1));
     }

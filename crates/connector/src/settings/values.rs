@@ -29,18 +29,12 @@ pub(super) struct Values<'a> {
 
 impl<'a> Values<'a> {
     pub(super) fn new(config: &'a BTreeMap<String, String>) -> Self {
-        Self {
-            config,
-            problems: Vec::new(),
-        }
+        Self { config, problems: Vec::new() }
     }
 
     /// The text as typed, without the table's default; empty counts as not set.
     pub(super) fn given(&self, key: &str) -> Option<&'a str> {
-        self.config
-            .get(key)
-            .map(|text| text.trim())
-            .filter(|text| !text.is_empty())
+        self.config.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
     /// The text as typed or else the table's default; `None` if both are empty.
@@ -51,19 +45,12 @@ impl<'a> Values<'a> {
 
     /// All keys with their texts.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        self.config
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.trim()))
+        self.config.iter().map(|(key, value)| (key.as_str(), value.trim()))
     }
 
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &str) -> bool {
-        match self
-            .text(key)
-            .unwrap_or_default()
-            .to_ascii_lowercase()
-            .as_str()
-        {
+        match self.text(key).unwrap_or_default().to_ascii_lowercase().as_str() {
             "true" => true,
             "false" => false,
             other => {
@@ -104,9 +91,7 @@ impl<'a> Values<'a> {
     /// One of a closed set, without regard to case; the first choice stands in for an invalid one.
     pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &Choices<T>, fallback: T) -> T {
         let text = self.text(key).unwrap_or_default();
-        let found = choices
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
         let usable: Vec<&str> = choices
             .iter()
             .filter(|(_, choice)| matches!(choice, Choice::Is(_)))
@@ -134,10 +119,7 @@ impl<'a> Values<'a> {
     /// A comma-separated list; empty items are dropped.
     pub(super) fn list(&self, key: &str) -> Vec<&'a str> {
         let text = self.text(key).unwrap_or_default();
-        text.split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .collect()
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
     }
 
     /// Reports two keys that exclude each other.

@@ -29,16 +29,8 @@ pub(super) const SLOT_AND_PUBLICATION: &[Key] = &[
         "Options for the stream as `key=value;key=value`, for example `origin=none`.",
     ),
     needs_nothing("slot.max.retries", "6", "see `errors.max.retries`"),
-    needs_nothing(
-        "slot.retry.delay.ms",
-        "10000",
-        "see `retriable.restart.connector.wait.ms`",
-    ),
-    supported(
-        "publication.name",
-        "dbz_publication",
-        "Name of the publication.",
-    ),
+    needs_nothing("slot.retry.delay.ms", "10000", "see `retriable.restart.connector.wait.ms`"),
+    supported("publication.name", "dbz_publication", "Name of the publication."),
     supported(
         "publication.autocreate.mode",
         "filtered",
@@ -87,31 +79,19 @@ pub(super) const FILTERS: &[Key] = &[
         "",
         "Schemas to capture. Comma-separated regular expressions, each matching the whole name, without regard to case.",
     ),
-    supported(
-        "schema.exclude.list",
-        "",
-        "Schemas not to capture; excludes `schema.include.list`.",
-    ),
+    supported("schema.exclude.list", "", "Schemas not to capture; excludes `schema.include.list`."),
     supported(
         "table.include.list",
         "",
         "Tables to capture, as `schema.table`. Comma-separated regular expressions, each matching the whole name, without regard to case.",
     ),
-    supported(
-        "table.exclude.list",
-        "",
-        "Tables not to capture; excludes `table.include.list`.",
-    ),
+    supported("table.exclude.list", "", "Tables not to capture; excludes `table.include.list`."),
     supported(
         "column.include.list",
         "",
         "Columns to capture, as `schema.table.column`. Key columns stay in the key.",
     ),
-    supported(
-        "column.exclude.list",
-        "",
-        "Columns not to capture; excludes `column.include.list`.",
-    ),
+    supported("column.exclude.list", "", "Columns not to capture; excludes `column.include.list`."),
     supported(
         "message.prefix.include.list",
         "",
@@ -132,11 +112,7 @@ pub(super) const FILTERS: &[Key] = &[
         "true",
         "system schemas, `pg_temp*` and `spatial_ref_sys` are never captured",
     ),
-    not_yet(
-        "skip.messages.without.change",
-        "false",
-        "leave it at `false`",
-    ),
+    not_yet("skip.messages.without.change", "false", "leave it at `false`"),
     not_yet(
         "guardrail.collections.max",
         "0",
@@ -160,16 +136,8 @@ pub(super) const SNAPSHOT: &[Key] = &[
         "1",
         "How many readers copy at the same time, all within one exported snapshot.",
     ),
-    needs_nothing(
-        "snapshot.max.threads.multiplier",
-        "1",
-        "tables are cut into chunks by size",
-    ),
-    needs_nothing(
-        "legacy.snapshot.max.threads",
-        "false",
-        "tables are cut into chunks by size",
-    ),
+    needs_nothing("snapshot.max.threads.multiplier", "1", "tables are cut into chunks by size"),
+    needs_nothing("legacy.snapshot.max.threads", "false", "tables are cut into chunks by size"),
     needs_nothing(
         "snapshot.tables.order.by.row.count",
         "disabled",
@@ -180,16 +148,8 @@ pub(super) const SNAPSHOT: &[Key] = &[
         "10240",
         "tables are read by COPY, which streams; there is nothing to fetch",
     ),
-    needs_nothing(
-        "snapshot.locking.mode",
-        "none",
-        "the exported snapshot needs no locks",
-    ),
-    needs_nothing(
-        "snapshot.lock.timeout.ms",
-        "10000",
-        "the exported snapshot needs no locks",
-    ),
+    needs_nothing("snapshot.locking.mode", "none", "the exported snapshot needs no locks"),
+    needs_nothing("snapshot.lock.timeout.ms", "10000", "the exported snapshot needs no locks"),
     needs_nothing(
         "snapshot.isolation.mode",
         "serializable",
@@ -202,36 +162,16 @@ pub(super) const SNAPSHOT: &[Key] = &[
         "capture the tables with a connector of their own",
     ),
     not_yet("snapshot.select.statement.overrides", "", "leave it out"),
-    not_yet(
-        "snapshot.select.statement.overrides.<table>",
-        "",
-        "leave it out",
-    ),
-    not_yet(
-        "snapshot.query.mode",
-        "select_all",
-        "leave it at `select_all`",
-    ),
-    not_yet(
-        "snapshot.query.mode.custom.name",
-        "",
-        "leave `snapshot.query.mode` at `select_all`",
-    ),
+    not_yet("snapshot.select.statement.overrides.<table>", "", "leave it out"),
+    not_yet("snapshot.query.mode", "select_all", "leave it at `select_all`"),
+    not_yet("snapshot.query.mode.custom.name", "", "leave `snapshot.query.mode` at `select_all`"),
     not_yet(
         "snapshot.locking.mode.custom.name",
         "",
         "leave it out: the exported snapshot needs no locks",
     ),
-    not_yet(
-        "snapshot.mode.custom.name",
-        "",
-        "use one of the named snapshot modes",
-    ),
-    not_yet(
-        "snapshot.mode.configuration.based.<flag>",
-        "",
-        "use one of the named snapshot modes",
-    ),
+    not_yet("snapshot.mode.custom.name", "", "use one of the named snapshot modes"),
+    not_yet("snapshot.mode.configuration.based.<flag>", "", "use one of the named snapshot modes"),
     needs_nothing(
         "internal.snapshot.scan.all.columns.force",
         "false",

@@ -13,16 +13,8 @@ pub(super) const CONNECTOR: &[Key] = &[
         "io.debezium.connector.postgresql.PostgresConnector",
         "Must be Debezium's PostgreSQL connector.",
     ),
-    needs_nothing(
-        "tasks.max",
-        "1",
-        "one slot has one reader, so there is always exactly one task",
-    ),
-    needs_nothing(
-        "tasks.max.enforce",
-        "true",
-        "there is always exactly one task",
-    ),
+    needs_nothing("tasks.max", "1", "one slot has one reader, so there is always exactly one task"),
+    needs_nothing("tasks.max.enforce", "true", "there is always exactly one task"),
     needs_nothing(
         "config.action.reload",
         "restart",
@@ -43,16 +35,8 @@ pub(super) const CONNECTOR: &[Key] = &[
         "",
         "remove `transforms` and its keys, and transform in the consumer until they are supported",
     ),
-    not_yet(
-        "predicates",
-        "",
-        "remove `predicates` together with `transforms`",
-    ),
-    not_yet(
-        "predicates.<option>",
-        "",
-        "remove `predicates` together with `transforms`",
-    ),
+    not_yet("predicates", "", "remove `predicates` together with `transforms`"),
+    not_yet("predicates.<option>", "", "remove `predicates` together with `transforms`"),
 ];
 
 pub(super) const DELIVERY: &[Key] = &[
@@ -66,11 +50,7 @@ pub(super) const DELIVERY: &[Key] = &[
         "poll",
         "transactions follow `tributary.commit.*`: they end when the stream has nothing more to read or a limit is reached",
     ),
-    needs_nothing(
-        "transaction.boundary.interval.ms",
-        "",
-        "see `tributary.commit.interval.max.ms`",
-    ),
+    needs_nothing("transaction.boundary.interval.ms", "", "see `tributary.commit.interval.max.ms`"),
     supported(
         "status.update.interval.ms",
         "10000",
@@ -91,26 +71,14 @@ pub(super) const DELIVERY: &[Key] = &[
         "none",
         "leave it out: a record that cannot be written stops the connector, nothing is dropped in silence",
     ),
-    needs_nothing(
-        "errors.retry.timeout",
-        "0",
-        "converters here do not fail for a time only",
-    ),
+    needs_nothing("errors.retry.timeout", "0", "converters here do not fail for a time only"),
     needs_nothing(
         "errors.retry.delay.max.ms",
         "60000",
         "converters here do not fail for a time only",
     ),
-    needs_nothing(
-        "errors.log.enable",
-        "false",
-        "every error is logged once, where it is handled",
-    ),
-    needs_nothing(
-        "errors.log.include.messages",
-        "false",
-        "row data never goes to the log",
-    ),
+    needs_nothing("errors.log.enable", "false", "every error is logged once, where it is handled"),
+    needs_nothing("errors.log.include.messages", "false", "row data never goes to the log"),
     not_yet(
         "event.processing.failure.handling.mode",
         "fail",
@@ -162,16 +130,8 @@ pub(super) const DELIVERY: &[Key] = &[
         "connector",
         "a position is acknowledged to PostgreSQL only after Kafka has committed it",
     ),
-    needs_nothing(
-        "lsn.flush.timeout.ms",
-        "30000",
-        "acknowledging never blocks",
-    ),
-    needs_nothing(
-        "lsn.flush.timeout.action",
-        "fail",
-        "acknowledging never blocks",
-    ),
+    needs_nothing("lsn.flush.timeout.ms", "30000", "acknowledging never blocks"),
+    needs_nothing("lsn.flush.timeout.action", "fail", "acknowledging never blocks"),
     needs_nothing(
         "flush.lsn.source",
         "true",
@@ -182,11 +142,7 @@ pub(super) const DELIVERY: &[Key] = &[
         "no_validation",
         "slot and checkpoint are always compared; see `tributary.gap.policy`",
     ),
-    needs_nothing(
-        "streaming.delay.ms",
-        "0",
-        "waiting after the snapshot only holds WAL back",
-    ),
+    needs_nothing("streaming.delay.ms", "0", "waiting after the snapshot only holds WAL back"),
     not_yet(
         "heartbeat.interval.ms",
         "0",

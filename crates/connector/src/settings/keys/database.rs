@@ -23,31 +23,11 @@ pub(super) const KEYS: &[Key] = &[
         "prefer",
         "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`. With `database.sslrootcert` the default is `verify-full`.",
     ),
-    supported(
-        "database.sslcert",
-        "",
-        "File with the client certificate (PEM).",
-    ),
-    supported(
-        "database.sslkey",
-        "",
-        "File with its private key (PEM or PKCS#8 DER).",
-    ),
-    supported(
-        "database.sslpassword",
-        "",
-        "Password of the private key. Never logged.",
-    ),
-    supported(
-        "database.sslrootcert",
-        "",
-        "File with the certificate authorities to trust (PEM).",
-    ),
-    supported(
-        "database.tcpKeepAlive",
-        "true",
-        "TCP keepalive on all connections.",
-    ),
+    supported("database.sslcert", "", "File with the client certificate (PEM)."),
+    supported("database.sslkey", "", "File with its private key (PEM or PKCS#8 DER)."),
+    supported("database.sslpassword", "", "Password of the private key. Never logged."),
+    supported("database.sslrootcert", "", "File with the certificate authorities to trust (PEM)."),
+    supported("database.tcpKeepAlive", "true", "TCP keepalive on all connections."),
     supported(
         "database.initial.statements",
         "",
@@ -58,11 +38,7 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "`application_name` of all sessions; the connector's name without it.",
     ),
-    supported(
-        "database.connectTimeout",
-        "10",
-        "Seconds to wait for a connection.",
-    ),
+    supported("database.connectTimeout", "10", "Seconds to wait for a connection."),
     needs_nothing(
         "database.query.timeout.ms",
         "600000",
@@ -79,11 +55,7 @@ pub(super) const KEYS: &[Key] = &[
         "a connection that is silent for longer than the server's keepalive interval is given up",
     ),
     needs_nothing("database.loginTimeout", "", "see `database.connectTimeout`"),
-    needs_nothing(
-        "database.server.id",
-        "",
-        "a MySQL key; Debezium ignores it too",
-    ),
+    needs_nothing("database.server.id", "", "a MySQL key; Debezium ignores it too"),
     not_yet(
         "database.sslfactory",
         "",
@@ -94,11 +66,7 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "there is no JDBC driver here; put the credentials into `database.user` and `database.password`",
     ),
-    not_yet(
-        "database.targetServerType",
-        "",
-        "name the primary in `database.hostname`",
-    ),
+    not_yet("database.targetServerType", "", "name the primary in `database.hostname`"),
     needs_nothing(
         "query.fetch.size",
         "0",

@@ -18,16 +18,8 @@ pub(super) const EVENTS: &[Key] = &[
         "numeric",
         "`numeric` (microseconds) or `string` (ISO 8601).",
     ),
-    supported(
-        "binary.handling.mode",
-        "bytes",
-        "`bytes`, `base64`, `base64-url-safe` or `hex`.",
-    ),
-    supported(
-        "money.fraction.digits",
-        "2",
-        "Digits after the point of `money`.",
-    ),
+    supported("binary.handling.mode", "bytes", "`bytes`, `base64`, `base64-url-safe` or `hex`."),
+    supported("money.fraction.digits", "2", "Digits after the point of `money`."),
     supported("hstore.handling.mode", "json", "`json` or `map`."),
     supported(
         "include.unknown.datatypes",
@@ -61,25 +53,13 @@ pub(super) const EVENTS: &[Key] = &[
         "",
         "exclude the column with `column.exclude.list`",
     ),
-    not_yet(
-        "column.mask.with.<length>.chars",
-        "",
-        "exclude the column with `column.exclude.list`",
-    ),
-    not_yet(
-        "column.mask.hash.<rest>",
-        "",
-        "exclude the column with `column.exclude.list`",
-    ),
+    not_yet("column.mask.with.<length>.chars", "", "exclude the column with `column.exclude.list`"),
+    not_yet("column.mask.hash.<rest>", "", "exclude the column with `column.exclude.list`"),
     not_yet("column.propagate.source.type", "", "leave it out"),
     not_yet("datatype.propagate.source.type", "", "leave it out"),
     not_yet("converters", "", "leave it out"),
     not_yet("post.processors", "", "leave it out"),
-    not_yet(
-        "provide.transaction.metadata",
-        "false",
-        "leave it at `false`",
-    ),
+    not_yet("provide.transaction.metadata", "false", "leave it at `false`"),
     not_yet("transaction.metadata.factory", "", "leave it out"),
     needs_nothing(
         "topic.transaction",
@@ -105,21 +85,13 @@ pub(super) const CONVERTERS: &[Key] = &[
         "org.apache.kafka.connect.json.JsonConverter",
         "Must be JsonConverter.",
     ),
-    supported(
-        "key.converter.schemas.enable",
-        "true",
-        "Each key carries its schema.",
-    ),
+    supported("key.converter.schemas.enable", "true", "Each key carries its schema."),
     supported(
         "key.converter.replace.null.with.default",
         "true",
         "As `value.converter.replace.null.with.default`, for keys.",
     ),
-    supported(
-        "key.converter.decimal.format",
-        "BASE64",
-        "`BASE64` or `NUMERIC`.",
-    ),
+    supported("key.converter.decimal.format", "BASE64", "`BASE64` or `NUMERIC`."),
     needs_nothing(
         "key.converter.schemas.cache.size",
         "1000",
@@ -130,21 +102,13 @@ pub(super) const CONVERTERS: &[Key] = &[
         "org.apache.kafka.connect.json.JsonConverter",
         "Must be JsonConverter.",
     ),
-    supported(
-        "value.converter.schemas.enable",
-        "true",
-        "Each value carries its schema.",
-    ),
+    supported("value.converter.schemas.enable", "true", "Each value carries its schema."),
     supported(
         "value.converter.replace.null.with.default",
         "true",
         "A NULL in a column that has a default is written as that default, as Connect does. Connectors made by flags have `false`.",
     ),
-    supported(
-        "value.converter.decimal.format",
-        "BASE64",
-        "`BASE64` or `NUMERIC`.",
-    ),
+    supported("value.converter.decimal.format", "BASE64", "`BASE64` or `NUMERIC`."),
     needs_nothing(
         "value.converter.schemas.cache.size",
         "1000",
@@ -173,11 +137,7 @@ pub(super) const TOPICS: &[Key] = &[
         "",
         "Required. Begins every topic name and is `source.name` in events. Never change it. `KAFKA_PREFIX` is put in front of it.",
     ),
-    supported(
-        "topic.delimiter",
-        ".",
-        "Stands between prefix, schema and table: `.`, `_` or `-`.",
-    ),
+    supported("topic.delimiter", ".", "Stands between prefix, schema and table: `.`, `_` or `-`."),
     needs_nothing(
         "topic.cache.size",
         "10000",
@@ -213,11 +173,7 @@ pub(super) const TOPICS: &[Key] = &[
         "",
         "Topics the rule is for: comma-separated regular expressions, each matching the whole name.",
     ),
-    supported(
-        "topic.creation.<group>.exclude",
-        "",
-        "Topics it is not for, even if included.",
-    ),
+    supported("topic.creation.<group>.exclude", "", "Topics it is not for, even if included."),
     supported(
         "topic.creation.<group>.partitions",
         "",

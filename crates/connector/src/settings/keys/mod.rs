@@ -47,90 +47,35 @@ pub struct Section {
 
 /// The whole table. Where two patterns match, the earlier one counts.
 pub const SECTIONS: &[Section] = &[
-    Section {
-        title: "Connector",
-        keys: connect::CONNECTOR,
-    },
-    Section {
-        title: "Source database",
-        keys: database::KEYS,
-    },
-    Section {
-        title: "Slot and publication",
-        keys: capture::SLOT_AND_PUBLICATION,
-    },
-    Section {
-        title: "What is captured",
-        keys: capture::FILTERS,
-    },
-    Section {
-        title: "Snapshot",
-        keys: capture::SNAPSHOT,
-    },
-    Section {
-        title: "Events",
-        keys: events::EVENTS,
-    },
-    Section {
-        title: "Converters",
-        keys: events::CONVERTERS,
-    },
-    Section {
-        title: "Topics",
-        keys: events::TOPICS,
-    },
-    Section {
-        title: "Kafka",
-        keys: store::KEYS,
-    },
-    Section {
-        title: "Delivery, pace and faults",
-        keys: connect::DELIVERY,
-    },
-    Section {
-        title: "Tributary's own",
-        keys: ours::KEYS,
-    },
-    Section {
-        title: "Known, not supported yet",
-        keys: unsupported::KEYS,
-    },
-    Section {
-        title: "Older names",
-        keys: unsupported::RENAMED,
-    },
+    Section { title: "Connector", keys: connect::CONNECTOR },
+    Section { title: "Source database", keys: database::KEYS },
+    Section { title: "Slot and publication", keys: capture::SLOT_AND_PUBLICATION },
+    Section { title: "What is captured", keys: capture::FILTERS },
+    Section { title: "Snapshot", keys: capture::SNAPSHOT },
+    Section { title: "Events", keys: events::EVENTS },
+    Section { title: "Converters", keys: events::CONVERTERS },
+    Section { title: "Topics", keys: events::TOPICS },
+    Section { title: "Kafka", keys: store::KEYS },
+    Section { title: "Delivery, pace and faults", keys: connect::DELIVERY },
+    Section { title: "Tributary's own", keys: ours::KEYS },
+    Section { title: "Known, not supported yet", keys: unsupported::KEYS },
+    Section { title: "Older names", keys: unsupported::RENAMED },
 ];
 
 const fn supported(name: &'static str, default: &'static str, effect: &'static str) -> Key {
-    Key {
-        name,
-        default,
-        kind: Kind::Supported(effect),
-    }
+    Key { name, default, kind: Kind::Supported(effect) }
 }
 
 const fn needs_nothing(name: &'static str, default: &'static str, reason: &'static str) -> Key {
-    Key {
-        name,
-        default,
-        kind: Kind::NeedsNothing(reason),
-    }
+    Key { name, default, kind: Kind::NeedsNothing(reason) }
 }
 
 const fn not_yet(name: &'static str, default: &'static str, instead: &'static str) -> Key {
-    Key {
-        name,
-        default,
-        kind: Kind::NotYet(instead),
-    }
+    Key { name, default, kind: Kind::NotYet(instead) }
 }
 
 const fn renamed(name: &'static str, now: &'static str) -> Key {
-    Key {
-        name,
-        default: "",
-        kind: Kind::Renamed(now),
-    }
+    Key { name, default: "", kind: Kind::Renamed(now) }
 }
 
 /// All rows, in the order of the page.
@@ -152,12 +97,7 @@ pub fn default_of(name: &str) -> &'static str {
 
 /// The known key with the smallest edit distance, unless all are too far to be meant.
 pub fn nearest(typed: &str) -> Option<&'static str> {
-    nearest_of(
-        typed,
-        all()
-            .filter(|key| !matches!(key.kind, Kind::Renamed(_)))
-            .map(|key| key.name),
-    )
+    nearest_of(typed, all().filter(|key| !matches!(key.kind, Kind::Renamed(_))).map(|key| key.name))
 }
 
 /// The candidate with the smallest edit distance, unless all are too far to be meant.

@@ -4,18 +4,9 @@ use super::*;
 fn patterns_stand_for_one_or_more_characters() {
     assert!(matches_pattern("transforms.<option>", "transforms.a.type"));
     assert!(!matches_pattern("transforms.<option>", "transforms."));
-    assert!(matches_pattern(
-        "column.truncate.to.<length>.chars",
-        "column.truncate.to.3.chars"
-    ));
-    assert!(!matches_pattern(
-        "column.truncate.to.<length>.chars",
-        "column.truncate.to.3.bytes"
-    ));
-    assert!(matches_pattern(
-        "topic.creation.<group>.include",
-        "topic.creation.a.b.include"
-    ));
+    assert!(matches_pattern("column.truncate.to.<length>.chars", "column.truncate.to.3.chars"));
+    assert!(!matches_pattern("column.truncate.to.<length>.chars", "column.truncate.to.3.bytes"));
+    assert!(matches_pattern("topic.creation.<group>.include", "topic.creation.a.b.include"));
 }
 
 #[test]
@@ -31,11 +22,7 @@ fn no_key_is_listed_twice() {
 fn older_names_lead_to_keys_that_exist() {
     for key in all() {
         if let Kind::Renamed(now) = key.kind {
-            assert!(
-                find(now).is_some_and(|known| known.name == now),
-                "{} -> {now}",
-                key.name
-            );
+            assert!(find(now).is_some_and(|known| known.name == now), "{} -> {now}", key.name);
         }
     }
 }
@@ -95,9 +82,7 @@ fn every_documented_key_of_debezium_is_in_the_table() {
         topic.creation.default.replication.factor topic.creation.default.cleanup.policy topic.creation.a.include
         exactly.once.support transaction.boundary transaction.boundary.interval.ms offsets.storage.topic topics topics.regex
         errors.deadletterqueue.topic.name key.converter.schemas.enable value.converter.decimal.format";
-    let missing: Vec<_> = documented
-        .split_whitespace()
-        .filter(|name| find(name).is_none())
-        .collect();
+    let missing: Vec<_> =
+        documented.split_whitespace().filter(|name| find(name).is_none()).collect();
     assert_eq!(missing, Vec::<&str>::new());
 }

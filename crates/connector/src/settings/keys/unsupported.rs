@@ -17,47 +17,23 @@ pub(super) const KEYS: &[Key] = &[
     needs_nothing("signal.emit.failure.max.retries", "0", SIGNALS_IDLE),
     needs_nothing("signal.emit.failure.backoff.ms", "10000", SIGNALS_IDLE),
     needs_nothing("incremental.snapshot.chunk.size", "1024", INCREMENTAL),
-    needs_nothing(
-        "incremental.snapshot.watermarking.strategy",
-        "insert_insert",
-        INCREMENTAL,
-    ),
-    needs_nothing(
-        "incremental.snapshot.allow.schema.changes",
-        "false",
-        INCREMENTAL,
-    ),
+    needs_nothing("incremental.snapshot.watermarking.strategy", "insert_insert", INCREMENTAL),
+    needs_nothing("incremental.snapshot.allow.schema.changes", "false", INCREMENTAL),
     needs_nothing(
         "read.only",
         "false",
         "nothing is ever written to the captured tables or beside them",
     ),
-    not_yet(
-        "notification.enabled.channels",
-        "",
-        "leave it out: there are no notifications yet",
-    ),
+    not_yet("notification.enabled.channels", "", "leave it out: there are no notifications yet"),
     needs_nothing(
         "notification.sink.topic.name",
         "",
         "there are no notifications while `notification.enabled.channels` is empty",
     ),
-    needs_nothing(
-        "custom.metric.tags",
-        "",
-        "there is no JMX; figures carry the connector's name",
-    ),
+    needs_nothing("custom.metric.tags", "", "there is no JMX; figures carry the connector's name"),
     needs_nothing("statistics.metrics.enabled", "true", "there is no JMX"),
-    needs_nothing(
-        "custom.sanitize.pattern",
-        "",
-        "passwords are never logged, whatever their key",
-    ),
-    needs_nothing(
-        "internal.advanced.metrics.enable",
-        "false",
-        "there is no JMX",
-    ),
+    needs_nothing("custom.sanitize.pattern", "", "passwords are never logged, whatever their key"),
+    needs_nothing("internal.advanced.metrics.enable", "false", "there is no JMX"),
     needs_nothing(
         "internal.offset.activity.monitor.interval.ms",
         "600000",
@@ -73,11 +49,7 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "the PostgreSQL connector keeps no schema history, in Debezium either",
     ),
-    not_yet(
-        "openlineage.integration.enabled",
-        "false",
-        "leave it at `false`",
-    ),
+    not_yet("openlineage.integration.enabled", "false", "leave it at `false`"),
     needs_nothing(
         "openlineage.integration.<option>",
         "",
@@ -90,11 +62,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     not_yet("topics", "", "remove it: a key of sink connectors"),
     not_yet("topics.regex", "", "remove it: a key of sink connectors"),
-    not_yet(
-        "errors.deadletterqueue.<option>",
-        "",
-        "remove it: a key of sink connectors",
-    ),
+    not_yet("errors.deadletterqueue.<option>", "", "remove it: a key of sink connectors"),
 ];
 
 /// Debezium's names of before 2.0. Each is an error that gives the name of today.
