@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use crate::EmbeddedError;
+use crate::{EmbeddedError, cache};
 
 /// Unpacks `jar` into the new folder `folder`, readable for everybody.
 pub(crate) fn unpack(jar: &Path, folder: &Path) -> Result<(), EmbeddedError> {
@@ -30,14 +30,17 @@ fn try_unpack(jar: &Path, folder: &Path) -> io::Result<()> {
         .ok_or_else(|| io::Error::other("no .txz inside"))?;
     let packed = BufReader::new(zip.by_name(&inner)?);
     let mut tar = tar::Archive::new(lzma_rust2::XzReader::new(packed, true));
-    fs::create_dir(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-    // Not set_preserve_permissions: the archive's own modes, made readable for the user PostgreSQL runs as.
+    cache::create(folder)?;
+    // The user PostgreSQL runs as must be able to read all of it, whatever our umask and the archive's modes are.
     for entry in tar.entries()? {
         let mut entry = entry?;
         entry.set_preserve_permissions(false);
         let path = folder.join(entry.path()?);
         let mode = entry.header().mode()?;
+        if let Some(parent) = path.parent() {
+            // The archive may name files only, not the folders they are in.
+            cache::create(parent)?;
+        }
         if !entry.unpack_in(folder)? {
             return Err(io::Error::other("a path leads out of the folder"));
         }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -42,10 +42,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a child with changed variables; `None` removes one.
+    /// Starts a child with changed variables, where `None` removes one, and a umask that closes new files to others.
     pub(crate) fn start(act: Act, variables: &[(&str, Option<&str>)]) -> Self {
-        let mut command = Command::new(env::current_exe().unwrap());
+        let mut command = Command::new("/bin/sh");
         command
+            .args(["-c", "umask 077; exec \"$0\" \"$@\""])
+            .arg(env::current_exe().unwrap())
             .args(["--exact", "child::does_as_it_is_told", "--nocapture", "--test-threads=1"])
             .env(ACT, act.name())
             .stdout(Stdio::piped());
@@ -72,6 +74,14 @@ impl Running {
             }
             text.push_str(&line);
         }
+    }
+
+    /// The line it has for its parent, once it has ended well.
+    pub(crate) fn finished(mut self) -> String {
+        let said = self.said();
+        self.output.read_to_end(&mut Vec::new()).unwrap();
+        assert!(self.process.wait().unwrap().success(), "{said}");
+        said
     }
 }
 

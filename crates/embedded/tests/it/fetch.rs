@@ -24,9 +24,8 @@ async fn a_damaged_jar_in_the_cache_is_refused_and_fetched_again() {
     damaged[1_000] ^= 1;
     fs::write(&jar, &damaged).unwrap();
 
-    let mut child = Running::start(Act::Kafka, &[cache_variable(copy.path())]);
-    assert_eq!(child.said(), "done");
-    assert!(child.process.wait().unwrap().success());
+    let child = Running::start(Act::Kafka, &[cache_variable(copy.path())]);
+    assert_eq!(child.finished(), "done");
     assert!(fs::read(&jar).unwrap() == intact);
 }
 
@@ -35,10 +34,9 @@ async fn a_damaged_jar_in_the_cache_is_refused_and_fetched_again() {
 fn two_processes_may_fill_one_cache_at_once() {
     let cache = cache_folder();
     let variables = [cache_variable(cache.path())];
-    let mut children = [(); 2].map(|()| Running::start(Act::Postgres, &variables));
-    for child in &mut children {
-        assert_eq!(child.said(), "done");
-        assert!(child.process.wait().unwrap().success());
+    let children = [(); 2].map(|()| Running::start(Act::Postgres, &variables));
+    for child in children {
+        assert_eq!(child.finished(), "done");
     }
 }
 
@@ -48,7 +46,7 @@ fn a_missing_mvn_is_named_with_the_command_that_installs_it() {
     let programs = tempfile::tempdir().unwrap();
     let path = programs.path().to_str().unwrap();
     let variables = [cache_variable(cache.path()), ("PATH", Some(path))];
-    let said = Running::start(Act::Postgres, &variables).said();
+    let said = Running::start(Act::Postgres, &variables).finished();
     assert!(said.starts_with("[EM002] no `mvn`"), "{said}");
     assert!(said.contains("PostgreSQL 17"), "{said}");
     assert!(said.contains("\n  fix: ") && said.contains("maven"), "{said}");
@@ -58,7 +56,7 @@ fn a_missing_mvn_is_named_with_the_command_that_installs_it() {
 fn a_missing_java_is_named_with_the_command_that_installs_it() {
     let programs = tempfile::tempdir().unwrap();
     let path = programs.path().to_str().unwrap();
-    let said = Running::start(Act::Kafka, &[("JAVA_HOME", None), ("PATH", Some(path))]).said();
+    let said = Running::start(Act::Kafka, &[("JAVA_HOME", None), ("PATH", Some(path))]).finished();
     assert!(said.starts_with("[EM001] no `java`"), "{said}");
     assert!(said.contains("\n  fix: "), "{said}");
 }
