@@ -138,7 +138,7 @@ fn described<'a>(
         .find(|found| found.name == column.name && found.type_.oid == column.type_oid)
 }
 
-/// The relation a table would be described as under its present definition.
+/// The relation a snapshot reads: all columns, generated ones too, which the stream leaves out before PostgreSQL 18.
 fn relation_of(description: &TableDescription) -> Relation {
     let identity: &[String] = match description.replica_identity {
         ReplicaIdentity::Default => description.primary_key.as_deref().unwrap_or_default(),
@@ -156,7 +156,6 @@ fn relation_of(description: &TableDescription) -> Relation {
         columns: description
             .columns
             .iter()
-            .filter(|column| !column.generated)
             .map(|column| RelationColumn {
                 name: column.name.clone(),
                 type_oid: column.type_.oid,

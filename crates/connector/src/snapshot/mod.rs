@@ -115,12 +115,8 @@ async fn prepare(
         let Some(description) = catalog::describe_table(control, summary.oid).await? else {
             continue;
         };
-        let columns: Vec<String> = description
-            .columns
-            .iter()
-            .filter(|column| !column.generated)
-            .map(|column| column.name.clone())
-            .collect();
+        let columns: Vec<String> =
+            description.columns.iter().map(|column| column.name.clone()).collect();
         let mut count = 0;
         for (leaf, table) in catalog::partition_leaves(control, summary.oid).await? {
             let ranges = if settings.snapshot.max_threads > 1 {
