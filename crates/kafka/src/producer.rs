@@ -24,6 +24,7 @@ use crate::{
     pool::Pool,
 };
 use coordinator::Session;
+pub(crate) use coordinator::find_coordinator;
 
 /// How a producer sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
