@@ -29,9 +29,8 @@ pub fn split_line<'a>(
     let mut offset = 0;
     for field in fields(line) {
         if field != b"\\N" {
-            unescape(field, buffer).map_err(|at| EnvelopeError::CopyLine {
-                offset: offset + at,
-            })?;
+            unescape(field, buffer)
+                .map_err(|at| EnvelopeError::CopyLine { offset: offset + at })?;
         }
         ends.push(buffer.len());
         offset += field.len() + 1;
@@ -53,16 +52,12 @@ fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest?;
-        match memchr::memchr(b'\t', line) {
-            Some(tab) => {
-                rest = Some(&line[tab + 1..]);
-                Some(&line[..tab])
-            }
-            None => {
-                rest = None;
-                Some(line)
-            }
-        }
+        let Some(tab) = memchr::memchr(b'\t', line) else {
+            rest = None;
+            return Some(line);
+        };
+        rest = Some(&line[tab + 1..]);
+        Some(&line[..tab])
     })
 }
 
@@ -88,11 +83,7 @@ fn unescape(field: &[u8], buffer: &mut Vec<u8>) -> Result<(), usize> {
             other => (other, 0),
         };
         buffer.push(value);
-        read += if byte == b'x' {
-            digits
-        } else {
-            digits.saturating_sub(1)
-        };
+        read += if byte == b'x' { digits } else { digits.saturating_sub(1) };
     }
     buffer.extend_from_slice(&field[read..]);
     Ok(())
@@ -102,11 +93,7 @@ fn unescape(field: &[u8], buffer: &mut Vec<u8>) -> Result<(), usize> {
 fn numbered(field: &[u8], most: usize, radix: u32) -> (u8, usize) {
     let mut value: u32 = 0;
     let mut count = 0;
-    for digit in field
-        .iter()
-        .take(most)
-        .map_while(|&byte| char::from(byte).to_digit(radix))
-    {
+    for digit in field.iter().take(most).map_while(|&byte| char::from(byte).to_digit(radix)) {
         value = value * radix + digit;
         count += 1;
     }

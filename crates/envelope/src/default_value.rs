@@ -41,10 +41,8 @@ fn is_function_call(expression: &str) -> bool {
 fn literal(expression: &str) -> Option<(String, &str)> {
     if let Some(inner) = expression.strip_prefix('(') {
         let (text, rest) = literal(inner)?;
-        let rest = rest
-            .find(')')
-            .filter(|&end| is_casts(&rest[..end]))
-            .map(|end| &rest[end + 1..])?;
+        let rest =
+            rest.find(')').filter(|&end| is_casts(&rest[..end])).map(|end| &rest[end + 1..])?;
         return Some((text, rest));
     }
     if let Some(inner) = expression.strip_prefix('\'') {

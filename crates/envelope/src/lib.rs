@@ -10,6 +10,9 @@
 pub mod copy_text;
 mod default_value;
 mod error;
+mod event_id;
+mod fragment;
+mod key;
 mod message;
 mod names;
 mod plan;

@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
-use crate::plan::{framing, write_event_id};
 use crate::position::SourcePosition;
 use crate::record::{Header, Record, Scratch};
 use crate::schema::{self, Schema};
 use crate::settings::{BinaryHandling, EncoderSettings};
 use crate::source::{self, SourceBlock};
 use crate::value::{base64, json};
-use crate::{EnvelopeError, names};
+use crate::{EnvelopeError, event_id, names};
 
 /// Encodes the messages of `pg_logical_emit_message`; compiled once for a connector.
 #[derive(Debug)]
@@ -29,14 +28,11 @@ pub struct MessagePlan {
 impl MessagePlan {
     /// Prepares what stays the same for all messages.
     pub fn compile(settings: &Arc<EncoderSettings>) -> Self {
-        let (key_head, key_close) = framing(settings.key, &key_schema());
+        let (key_head, key_close) = key_schema().framing(settings.key);
         let (value_head, value_close) =
-            framing(settings.value, &value_schema(settings.binary_handling));
+            value_schema(settings.binary_handling).framing(settings.value);
         Self {
-            topic: names::topic(
-                &[&settings.topic_prefix, "message"],
-                &settings.topic_delimiter,
-            ),
+            topic: names::topic(&[&settings.topic_prefix, "message"], &settings.topic_delimiter),
             key_head,
             key_close,
             value_head,
@@ -68,12 +64,9 @@ impl MessagePlan {
         key.push(b'}');
         key.extend_from_slice(self.key_close);
         self.write_value(at, prefix, content, &mut scratch.value);
-        let has_id = write_event_id(&self.settings, at, 0, &mut scratch.event_id);
+        let has_id = event_id::write(&self.settings, at, 0, &mut scratch.event_id);
         let id = self.settings.event_id_header.as_ref().filter(|_| has_id);
-        let header = id.map(|name| Header {
-            name,
-            value: &scratch.event_id,
-        });
+        let header = id.map(|name| Header { name, value: &scratch.event_id });
         out(Record {
             topic: &self.topic,
             key: Some(&scratch.key),
@@ -106,10 +99,8 @@ impl MessagePlan {
 }
 
 fn key_schema() -> Schema {
-    Schema::structure(vec![Schema::plain("string").optional().field("prefix")]).called(
-        "io.debezium.connector.postgresql.MessageKey".to_owned(),
-        Some(1),
-    )
+    Schema::structure(vec![Schema::plain("string").optional().field("prefix")])
+        .called("io.debezium.connector.postgresql.MessageKey".to_owned(), Some(1))
 }
 
 fn value_schema(handling: BinaryHandling) -> Schema {
@@ -121,10 +112,7 @@ fn value_schema(handling: BinaryHandling) -> Schema {
         Schema::plain("string").optional().field("prefix"),
         content.optional().field("content"),
     ])
-    .called(
-        "io.debezium.connector.postgresql.Message".to_owned(),
-        Some(1),
-    );
+    .called("io.debezium.connector.postgresql.Message".to_owned(), Some(1));
     Schema::structure(vec![
         Schema::plain("string").field("op"),
         Schema::plain("int64").optional().field("ts_ms"),
@@ -132,8 +120,5 @@ fn value_schema(handling: BinaryHandling) -> Schema {
         schema::transaction().field("transaction"),
         message.field("message"),
     ])
-    .called(
-        "io.debezium.connector.postgresql.MessageValue".to_owned(),
-        Some(1),
-    )
+    .called("io.debezium.connector.postgresql.MessageValue".to_owned(), Some(1))
 }

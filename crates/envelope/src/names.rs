@@ -23,9 +23,7 @@ pub(crate) fn topic(parts: &[&str], delimiter: &str) -> String {
 /// Name of a field: a column name that is itself in quotes loses them.
 pub(crate) fn field(column: &str) -> String {
     for quote in ["\"", "'", "`"] {
-        let inner = column
-            .strip_prefix(quote)
-            .and_then(|inner| inner.strip_suffix(quote));
+        let inner = column.strip_prefix(quote).and_then(|inner| inner.strip_suffix(quote));
         if let Some(inner) = inner {
             return inner.replace(&quote.repeat(2), quote);
         }
@@ -40,10 +38,7 @@ mod tests {
     #[test]
     fn topics_hold_only_what_kafka_accepts() {
         for (parts, expected) in [
-            (
-                ["test_server", "public", "orders"],
-                "test_server.public.orders",
-            ),
+            (["test_server", "public", "orders"], "test_server.public.orders"),
             (
                 ["p", "Quoted_\" . Schema", "Quoted_\" . Table"],
                 "p.Quoted___._Schema.Quoted___._Table",

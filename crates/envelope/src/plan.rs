@@ -8,15 +8,16 @@ use std::sync::Arc;
 use pgoutput::TupleValue;
 use smallvec::SmallVec;
 
+use crate::key::KeyPlan;
 use crate::position::SourcePosition;
 use crate::record::{Header, OldRow, Record, Scratch};
-use crate::row::{RowError, RowErrorCause, RowPlan};
-use crate::schema::{self, Schema};
-use crate::settings::{EncoderSettings, FormatSettings};
+use crate::row::{Row, RowError, RowPlan};
+use crate::schema;
+use crate::settings::EncoderSettings;
 use crate::source::{self, SourceBlock};
 use crate::table::Table;
 use crate::types::{Context, Placeholder};
-use crate::{EnvelopeError, names};
+use crate::{EnvelopeError, event_id, names};
 
 const NEW_KEY_HEADER: &str = "__debezium.newkey";
 const OLD_KEY_HEADER: &str = "__debezium.oldkey";
@@ -34,22 +35,6 @@ pub struct TablePlan {
     head: Box<[u8]>,
     /// After the value of `ts_ns`.
     close: &'static [u8],
-}
-
-#[derive(Debug)]
-struct KeyPlan {
-    head: Box<[u8]>,
-    columns: RowPlan,
-    close: &'static [u8],
-    /// The key as a header shows it.
-    header: RowPlan,
-}
-
-/// Row values beside the old row their unchanged parts may be taken from.
-#[derive(Clone, Copy)]
-struct Row<'a> {
-    values: &'a [TupleValue<'a>],
-    old: Option<&'a [TupleValue<'a>]>,
 }
 
 /// What one record is made of, beside the key.
@@ -70,20 +55,15 @@ impl TablePlan {
             &settings.topic_delimiter,
         );
         let placeholder = Placeholder::parse(&settings.unavailable_value_placeholder)?;
-        let context = |format| Context {
-            settings,
-            format,
-            placeholder: &placeholder,
-        };
-        let captured: Vec<usize> = (0..table.columns.len())
-            .filter(|&index| table.columns[index].captured)
-            .collect();
-        let (rows, row_schema) = row_plan(&table, &captured, &context(settings.value))?;
+        let context = |format| Context { settings, format, placeholder: &placeholder };
+        let captured: Vec<usize> =
+            (0..table.columns.len()).filter(|&index| table.columns[index].captured).collect();
+        let (rows, row_schema) = RowPlan::compile(&table, &captured, &context(settings.value))?;
         let envelope = schema::envelope(&row_schema, &topic);
-        let (mut head, close) = framing(settings.value, &envelope);
+        let (mut head, close) = envelope.framing(settings.value);
         head.extend_from_slice(b"{\"before\":");
         Ok(Self {
-            key: key_plan(&table, &topic, &context(settings.key))?,
+            key: KeyPlan::compile(&table, &topic, &context(settings.key))?,
             source: SourceBlock::new(settings, &table.schema, &table.name),
             rows,
             head: head.into(),
@@ -155,23 +135,19 @@ impl TablePlan {
         }
         let before = old.map(|values| Row { values, old: None });
         self.write_event(
-            &Event {
-                operation: b'u',
-                before,
-                after: Some(new),
-            },
+            &Event { operation: b'u', before, after: Some(new) },
             at,
             &mut scratch.value,
         )?;
-        self.emit(at, 0, Part::Value, None, out, scratch);
+        self.emit(at, Emission::VALUE, out, scratch);
         Ok(())
     }
 
     /// A removed row: op `d`, and a tombstone if those are wanted.
-    pub fn delete<'a>(
+    pub fn delete(
         &self,
         at: &SourcePosition<'_>,
-        before: OldRow<'a>,
+        before: OldRow<'_>,
         out: &mut impl FnMut(Record<'_>),
         scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
@@ -186,17 +162,13 @@ impl TablePlan {
         scratch.key.clear();
         self.write_key(row, &mut scratch.key)?;
         self.write_event(
-            &Event {
-                operation: b'd',
-                before: Some(row),
-                after: None,
-            },
+            &Event { operation: b'd', before: Some(row), after: None },
             at,
             &mut scratch.value,
         )?;
-        self.emit(at, 0, Part::Value, None, out, scratch);
+        self.emit(at, Emission::VALUE, out, scratch);
         if self.settings.tombstones_on_delete {
-            self.emit(at, 1, Part::Tombstone, None, out, scratch);
+            self.emit(at, Emission::TOMBSTONE, out, scratch);
         }
         Ok(())
     }
@@ -212,15 +184,11 @@ impl TablePlan {
             return Ok(());
         }
         self.write_event(
-            &Event {
-                operation: b't',
-                before: None,
-                after: None,
-            },
+            &Event { operation: b't', before: None, after: None },
             at,
             &mut scratch.value,
         )?;
-        self.emit(at, 0, Part::ValueWithoutKey, None, out, scratch);
+        self.emit(at, Emission { keyed: false, ..Emission::VALUE }, out, scratch);
         Ok(())
     }
 
@@ -233,22 +201,15 @@ impl TablePlan {
         scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
         self.check_count(after)?;
-        let row = Row {
-            values: after,
-            old: None,
-        };
+        let row = Row { values: after, old: None };
         scratch.key.clear();
         self.write_key(row, &mut scratch.key)?;
         self.write_event(
-            &Event {
-                operation,
-                before: None,
-                after: Some(row),
-            },
+            &Event { operation, before: None, after: Some(row) },
             at,
             &mut scratch.value,
         )?;
-        self.emit(at, 0, Part::Value, None, out, scratch);
+        self.emit(at, Emission::VALUE, out, scratch);
         Ok(())
     }
 
@@ -263,7 +224,7 @@ impl TablePlan {
         let Some(key) = &self.key else {
             return Ok(false);
         };
-        if !key.columns.may_differ(new.values, old.values) {
+        if !key.may_differ(new, old) {
             return Ok(false);
         }
         scratch.old_key.clear();
@@ -282,47 +243,36 @@ impl TablePlan {
         let Some(key) = &self.key else { return Ok(()) };
         let skipped = self.settings.skipped_operations;
         if !skipped.delete {
+            let key_header = Some(NEW_KEY_HEADER);
             std::mem::swap(&mut scratch.key, &mut scratch.old_key);
             self.write_key_header(key, new, scratch)?;
             self.write_event(
-                &Event {
-                    operation: b'd',
-                    before: Some(old),
-                    after: None,
-                },
+                &Event { operation: b'd', before: Some(old), after: None },
                 at,
                 &mut scratch.value,
             )?;
-            self.emit(at, 0, Part::Value, Some(NEW_KEY_HEADER), out, scratch);
+            self.emit(at, Emission { key_header, ..Emission::VALUE }, out, scratch);
             if self.settings.tombstones_on_delete {
-                self.emit(at, 1, Part::Tombstone, Some(NEW_KEY_HEADER), out, scratch);
+                self.emit(at, Emission { key_header, ..Emission::TOMBSTONE }, out, scratch);
             }
             std::mem::swap(&mut scratch.key, &mut scratch.old_key);
         }
         if !skipped.create {
             self.write_key_header(key, old, scratch)?;
             self.write_event(
-                &Event {
-                    operation: b'c',
-                    before: None,
-                    after: Some(new),
-                },
+                &Event { operation: b'c', before: None, after: Some(new) },
                 at,
                 &mut scratch.value,
             )?;
-            self.emit(at, 2, Part::Value, Some(OLD_KEY_HEADER), out, scratch);
+            let key_header = Some(OLD_KEY_HEADER);
+            self.emit(at, Emission { number: 2, key_header, ..Emission::VALUE }, out, scratch);
         }
         Ok(())
     }
 
     fn write_key(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
         let Some(key) = &self.key else { return Ok(()) };
-        out.extend_from_slice(&key.head);
-        key.columns
-            .write(row.values, row.old, out)
-            .map_err(|error| self.row_error(error))?;
-        out.extend_from_slice(key.close);
-        Ok(())
+        key.write(row, out).map_err(|error| self.row_error(error))
     }
 
     fn write_key_header(
@@ -332,9 +282,7 @@ impl TablePlan {
         scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
         scratch.key_header.clear();
-        key.header
-            .write(row.values, row.old, &mut scratch.key_header)
-            .map_err(|error| self.row_error(error))
+        key.write_header(row, &mut scratch.key_header).map_err(|error| self.row_error(error))
     }
 
     fn write_event(
@@ -359,51 +307,38 @@ impl TablePlan {
 
     #[inline]
     fn write_row(&self, row: Option<Row<'_>>, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
-        match row {
-            Some(row) => self
-                .rows
-                .write(row.values, row.old, out)
-                .map_err(|error| self.row_error(error)),
-            None => {
-                out.extend_from_slice(b"null");
-                Ok(())
-            }
-        }
+        let Some(row) = row else {
+            out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        self.rows.write(row, out).map_err(|error| self.row_error(error))
     }
 
     /// Hands out what `scratch` holds.
     fn emit(
         &self,
         at: &SourcePosition<'_>,
-        number: u8,
-        part: Part,
-        key_header: Option<&str>,
+        emission: Emission,
         out: &mut impl FnMut(Record<'_>),
         scratch: &mut Scratch,
     ) {
         let mut headers: SmallVec<[Header<'_>; 6]> = SmallVec::new();
-        if let Some(name) = key_header {
-            headers.push(Header {
-                name,
-                value: &scratch.key_header,
-            });
+        if let Some(name) = emission.key_header {
+            headers.push(Header { name, value: &scratch.key_header });
         }
         if let Some(context) = &self.settings.extended_headers {
             headers.extend(context.headers());
         }
-        if write_event_id(&self.settings, at, number, &mut scratch.event_id)
+        if event_id::write(&self.settings, at, emission.number, &mut scratch.event_id)
             && let Some(name) = &self.settings.event_id_header
         {
-            headers.push(Header {
-                name,
-                value: &scratch.event_id,
-            });
+            headers.push(Header { name, value: &scratch.event_id });
         }
-        let keyed = self.key.is_some() && part != Part::ValueWithoutKey;
+        let keyed = emission.keyed && self.key.is_some();
         out(Record {
             topic: &self.topic,
             key: keyed.then_some(&scratch.key[..]),
-            value: (part != Part::Tombstone).then_some(&scratch.value[..]),
+            value: emission.valued.then_some(&scratch.value[..]),
             headers: &headers,
         });
     }
@@ -428,131 +363,23 @@ impl TablePlan {
 
     #[cold]
     fn row_error(&self, error: RowError) -> EnvelopeError {
-        let column = column_name(&self.table, error.column);
-        let type_name = self.table.columns[error.column].data_type.name.clone();
-        match error.cause {
-            RowErrorCause::Malformed(malformed) => EnvelopeError::MalformedValue {
-                column,
-                type_name,
-                reason: malformed.0,
-            },
-            RowErrorCause::Binary => EnvelopeError::BinaryValue { column },
-            RowErrorCause::Inexpressible => EnvelopeError::Inexpressible { column, type_name },
-        }
+        error.of_table(&self.table)
     }
 }
 
-/// Which parts of a record are there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Value,
-    ValueWithoutKey,
-    Tombstone,
-}
-
-/// Renders the id of one record: the change's, and after a dot which of its further records it is.
-pub(crate) fn write_event_id(
-    settings: &EncoderSettings,
-    at: &SourcePosition<'_>,
+/// Which record of a change to hand out, and what is in it.
+#[derive(Clone, Copy)]
+struct Emission {
+    /// Counts the records of one change.
     number: u8,
-    out: &mut Vec<u8>,
-) -> bool {
-    let (Some(_), Some(id)) = (&settings.event_id_header, at.event_id) else {
-        return false;
-    };
-    out.clear();
-    write_lsn(id.commit_lsn.as_u64(), out);
-    out.push(b':');
-    write_lsn(id.change_lsn.as_u64(), out);
-    out.push(b':');
-    out.extend_from_slice(itoa::Buffer::new().format(id.repeat).as_bytes());
-    if number > 0 {
-        out.extend_from_slice(&[b'.', b'0' + number]);
-    }
-    true
+    keyed: bool,
+    /// False for a tombstone.
+    valued: bool,
+    /// Name of the header with the other key of a key change.
+    key_header: Option<&'static str>,
 }
 
-fn write_lsn(lsn: u64, out: &mut Vec<u8>) {
-    write_hex(lsn >> 32, out);
-    out.push(b'/');
-    write_hex(lsn & 0xFFFF_FFFF, out);
-}
-
-fn write_hex(value: u64, out: &mut Vec<u8>) {
-    let digits = (67 - (value | 1).leading_zeros()) / 4;
-    out.extend(
-        (0..digits)
-            .rev()
-            .map(|digit| b"0123456789ABCDEF"[(value >> (4 * digit) & 15) as usize]),
-    );
-}
-
-fn column_name(table: &Table, index: usize) -> String {
-    format!(
-        "{}.{}.{}",
-        table.schema, table.name, table.columns[index].name
-    )
-}
-
-/// Plan and schema of some columns.
-fn row_plan(
-    table: &Table,
-    columns: &[usize],
-    context: &Context<'_>,
-) -> Result<(RowPlan, Schema), EnvelopeError> {
-    let mut plan = RowPlan::default();
-    let mut fields = Vec::with_capacity(columns.len());
-    for &index in columns {
-        let column = &table.columns[index];
-        let field =
-            plan.add(index, column, context)
-                .map_err(|reason| EnvelopeError::UnsupportedType {
-                    column: column_name(table, index),
-                    type_name: column.data_type.name.clone(),
-                    reason,
-                })?;
-        fields.push(field);
-    }
-    Ok((plan, Schema::structure(fields)))
-}
-
-fn key_plan(
-    table: &Table,
-    topic: &str,
-    context: &Context<'_>,
-) -> Result<Option<KeyPlan>, EnvelopeError> {
-    if let Some(&index) = table
-        .key
-        .iter()
-        .find(|&&index| index >= table.columns.len())
-    {
-        let table_name = format!("{}.{}", table.schema, table.name);
-        return Err(EnvelopeError::KeyColumn {
-            table: table_name,
-            index,
-            columns: table.columns.len(),
-        });
-    }
-    if table.key.is_empty() {
-        return Ok(None);
-    }
-    let (columns, schema) = row_plan(table, &table.key, context)?;
-    let (head, close) = framing(context.format, &schema.called(format!("{topic}.Key"), None));
-    Ok(Some(KeyPlan {
-        head: head.into(),
-        header: columns.for_header(),
-        columns,
-        close,
-    }))
-}
-
-/// What stands before and after the payload.
-pub(crate) fn framing(format: FormatSettings, schema: &Schema) -> (Vec<u8>, &'static [u8]) {
-    if !format.schemas_enable {
-        return (Vec::new(), b"");
-    }
-    let mut head = b"{\"schema\":".to_vec();
-    schema.write(&mut head);
-    head.extend_from_slice(b",\"payload\":");
-    (head, b"}")
+impl Emission {
+    const VALUE: Self = Self { number: 0, keyed: true, valued: true, key_header: None };
+    const TOMBSTONE: Self = Self { number: 1, valued: false, ..Self::VALUE };
 }

@@ -3,12 +3,14 @@
 
 use pgoutput::TupleValue;
 
+use crate::default_value::{self, DefaultValue};
+use crate::fragment::Fragment;
 use crate::schema::Schema;
 use crate::settings::FormatSettings;
-use crate::table::Column;
+use crate::table::{Column, Table};
 use crate::types::{Context, Defaults, Form, Refusal};
 use crate::value::{Malformed, Outcome, Writer};
-use crate::{default_value, names};
+use crate::{EnvelopeError, names};
 
 /// How some columns of a table become a JSON object.
 #[derive(Clone, Debug, Default)]
@@ -21,14 +23,37 @@ struct Field {
     /// Index into the values of a row.
     column: usize,
     /// `{"name":` or `,"name":`.
-    prefix: Box<[u8]>,
+    prefix: Fragment,
     writer: Writer,
     /// For NULL, and in an old row for a column that is not there.
-    null: Box<[u8]>,
+    null: Fragment,
     /// For an unchanged value stored out of line.
-    unavailable: Box<[u8]>,
+    unavailable: Fragment,
     /// A value its form cannot hold may be shown as NULL.
     nullable: bool,
+}
+
+/// Values of a row, beside the old row its unchanged parts may be taken from.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) values: &'a [TupleValue<'a>],
+    pub(crate) old: Option<&'a [TupleValue<'a>]>,
+}
+
+impl<'a> Row<'a> {
+    /// A value stored out of line that did not change comes from the old row if it is there.
+    #[inline]
+    fn value(self, column: usize) -> TupleValue<'a> {
+        match (self.values[column], self.old) {
+            // In a key tuple NULL only says that the column is not part of the replica identity.
+            (TupleValue::UnchangedToast, Some(old))
+                if matches!(old[column], TupleValue::Text(_)) =>
+            {
+                old[column]
+            }
+            (value, _) => value,
+        }
+    }
 }
 
 /// Why a row could not be written, and at which column.
@@ -45,9 +70,46 @@ pub(crate) enum RowErrorCause {
     Inexpressible,
 }
 
+impl RowError {
+    /// With the names of the table.
+    pub(crate) fn of_table(self, table: &Table) -> EnvelopeError {
+        let column = table.column_name(self.column);
+        let type_name = table.columns[self.column].data_type.name.clone();
+        match self.cause {
+            RowErrorCause::Malformed(malformed) => {
+                EnvelopeError::MalformedValue { column, type_name, reason: malformed.0 }
+            }
+            RowErrorCause::Binary => EnvelopeError::BinaryValue { column },
+            RowErrorCause::Inexpressible => EnvelopeError::Inexpressible { column, type_name },
+        }
+    }
+}
+
 impl RowPlan {
+    /// Plan and schema of some columns.
+    pub(crate) fn compile(
+        table: &Table,
+        columns: &[usize],
+        context: &Context<'_>,
+    ) -> Result<(Self, Schema), EnvelopeError> {
+        let mut plan = Self::default();
+        let mut fields = Vec::with_capacity(columns.len());
+        for &index in columns {
+            let column = &table.columns[index];
+            let field = plan.add(index, column, context).map_err(|reason| {
+                EnvelopeError::UnsupportedType {
+                    column: table.column_name(index),
+                    type_name: column.data_type.name.clone(),
+                    reason,
+                }
+            })?;
+            fields.push(field);
+        }
+        Ok((plan, Schema::structure(fields)))
+    }
+
     /// Adds a column and returns its field of the schema.
-    pub(crate) fn add(
+    fn add(
         &mut self,
         index: usize,
         column: &Column,
@@ -62,17 +124,13 @@ impl RowPlan {
         prefix.push(b':');
         self.fields.push(Field {
             column: index,
-            prefix: prefix.into(),
-            unavailable: form.unavailable.unwrap_or_else(|| null.clone()).into(),
-            null: null.into(),
+            prefix: Fragment::new(prefix),
+            unavailable: Fragment::new(form.unavailable.unwrap_or_else(|| null.clone())),
+            null: Fragment::new(null),
             writer: form.writer,
             nullable: !column.not_null,
         });
-        let schema = Schema {
-            optional: !column.not_null,
-            default,
-            ..form.schema
-        };
+        let schema = Schema { optional: !column.not_null, default, ..form.schema };
         Ok((name, schema))
     }
 
@@ -81,31 +139,23 @@ impl RowPlan {
         let fields = self.fields.iter().cloned();
         Self {
             fields: fields
-                .map(|field| Field {
-                    writer: field.writer.for_header(),
-                    ..field
-                })
+                .map(|field| Field { writer: field.writer.for_header(), ..field })
                 .collect(),
         }
     }
 
-    /// Appends the object. A value stored out of line that did not change comes from `old` if it is there.
+    /// Appends the object.
     #[inline]
-    pub(crate) fn write(
-        &self,
-        values: &[TupleValue<'_>],
-        old: Option<&[TupleValue<'_>]>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), RowError> {
+    pub(crate) fn write(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
         if self.fields.is_empty() {
             out.push(b'{');
         }
         for field in &self.fields {
-            out.extend_from_slice(&field.prefix);
-            match resolve(field.column, values, old) {
+            field.prefix.write(out);
+            match row.value(field.column) {
                 TupleValue::Text(text) => field.write(text, out)?,
-                TupleValue::Null => out.extend_from_slice(&field.null),
-                TupleValue::UnchangedToast => out.extend_from_slice(&field.unavailable),
+                TupleValue::Null => field.null.write(out),
+                TupleValue::UnchangedToast => field.unavailable.write(out),
                 TupleValue::Binary(_) => return Err(field.error(RowErrorCause::Binary)),
             }
         }
@@ -114,25 +164,8 @@ impl RowPlan {
     }
 
     /// True if one of the columns may differ between the rows. An old row without the column differs.
-    pub(crate) fn may_differ(&self, values: &[TupleValue<'_>], old: &[TupleValue<'_>]) -> bool {
-        self.fields
-            .iter()
-            .any(|field| resolve(field.column, values, Some(old)) != old[field.column])
-    }
-}
-
-#[inline]
-fn resolve<'a>(
-    column: usize,
-    values: &[TupleValue<'a>],
-    old: Option<&[TupleValue<'a>]>,
-) -> TupleValue<'a> {
-    match (values[column], old) {
-        // In a key tuple NULL only says that the column is not part of the replica identity.
-        (TupleValue::UnchangedToast, Some(old)) if matches!(old[column], TupleValue::Text(_)) => {
-            old[column]
-        }
-        (value, _) => value,
+    pub(crate) fn may_differ(&self, new: Row<'_>, old: Row<'_>) -> bool {
+        self.fields.iter().any(|field| new.value(field.column) != old.value(field.column))
     }
 }
 
@@ -144,7 +177,7 @@ impl Field {
             Ok(Outcome::Written) => Ok(()),
             Ok(Outcome::Inexpressible) if self.nullable => {
                 out.truncate(start);
-                out.extend_from_slice(&self.null);
+                self.null.write(out);
                 Ok(())
             }
             Ok(Outcome::Inexpressible) => Err(self.error(RowErrorCause::Inexpressible)),
@@ -153,10 +186,7 @@ impl Field {
     }
 
     fn error(&self, cause: RowErrorCause) -> RowError {
-        RowError {
-            column: self.column,
-            cause,
-        }
+        RowError { column: self.column, cause }
     }
 }
 
@@ -164,12 +194,11 @@ impl Field {
 fn default_json(column: &Column, form: &Form) -> Option<Vec<u8>> {
     let expression = column.default.as_deref().filter(|_| !column.generated)?;
     let text = match (default_value::parse(expression), form.defaults) {
-        (default_value::DefaultValue::Unknown, _) | (_, Defaults::Hidden) => return None,
-        (default_value::DefaultValue::Literal(text), _) => text,
-        (default_value::DefaultValue::Function, Defaults::Constants) => return None,
-        (default_value::DefaultValue::Function, Defaults::ConstantsAndFunctions(zero)) => {
-            zero.to_owned()
+        (DefaultValue::Literal(text), Defaults::Constants | Defaults::ConstantsAndFunctions(_)) => {
+            text
         }
+        (DefaultValue::Function, Defaults::ConstantsAndFunctions(zero)) => zero.to_owned(),
+        _ => return None,
     };
     let mut json = Vec::new();
     match form.writer.write(text.as_bytes(), &mut json) {

@@ -3,6 +3,7 @@
 //! Source: Kafka Connect, `JsonConverter.asJsonSchema`. Order of members: type, items or keys and values or fields,
 //! optional, name, version, doc, parameters, default, field.
 
+use crate::settings::FormatSettings;
 use crate::value::json;
 
 /// One schema node.
@@ -45,11 +46,7 @@ impl Schema {
 
     /// A semantic type of version 1.
     pub(crate) fn named(type_name: &'static str, name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            version: Some(1),
-            ..Self::plain(type_name)
-        }
+        Self { name: Some(name.to_owned()), version: Some(1), ..Self::plain(type_name) }
     }
 
     pub(crate) fn with_parameter(mut self, key: &'static str, value: String) -> Self {
@@ -58,47 +55,28 @@ impl Schema {
     }
 
     pub(crate) fn with_doc(self, doc: &'static str) -> Self {
-        Self {
-            doc: Some(doc),
-            ..self
-        }
+        Self { doc: Some(doc), ..self }
     }
 
     pub(crate) fn optional(self) -> Self {
-        Self {
-            optional: true,
-            ..self
-        }
+        Self { optional: true, ..self }
     }
 
     pub(crate) fn array(items: Self) -> Self {
-        Self {
-            parts: Parts::Items(Box::new(items)),
-            ..Self::plain("array")
-        }
+        Self { parts: Parts::Items(Box::new(items)), ..Self::plain("array") }
     }
 
     pub(crate) fn map(keys: Self, values: Self) -> Self {
-        Self {
-            parts: Parts::KeysAndValues(Box::new(keys), Box::new(values)),
-            ..Self::plain("map")
-        }
+        Self { parts: Parts::KeysAndValues(Box::new(keys), Box::new(values)), ..Self::plain("map") }
     }
 
     pub(crate) fn structure(fields: Vec<(String, Self)>) -> Self {
-        Self {
-            parts: Parts::Fields(fields),
-            ..Self::plain("struct")
-        }
+        Self { parts: Parts::Fields(fields), ..Self::plain("struct") }
     }
 
     /// Gives it a name, and a version if it has one.
     pub(crate) fn called(self, name: String, version: Option<u32>) -> Self {
-        Self {
-            name: Some(name),
-            version,
-            ..self
-        }
+        Self { name: Some(name), version, ..self }
     }
 
     /// The schema of one table column or message part beside its field name.
@@ -111,15 +89,22 @@ impl Schema {
         self.write_as(None, out);
     }
 
+    /// What stands before and after a payload with this schema.
+    pub(crate) fn framing(&self, format: FormatSettings) -> (Vec<u8>, &'static [u8]) {
+        if !format.schemas_enable {
+            return (Vec::new(), b"");
+        }
+        let mut head = b"{\"schema\":".to_vec();
+        self.write(&mut head);
+        head.extend_from_slice(b",\"payload\":");
+        (head, b"}")
+    }
+
     fn write_as(&self, field: Option<&str>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\":");
         json::string(self.type_name.as_bytes(), out);
         self.write_parts(out);
-        member(
-            b"optional",
-            if self.optional { b"true" } else { b"false" },
-            out,
-        );
+        member(b"optional", if self.optional { b"true" } else { b"false" }, out);
         if let Some(name) = &self.name {
             string_member(b"name", name, out);
         }
@@ -167,11 +152,7 @@ impl Schema {
 
     fn write_parameters(&self, out: &mut Vec<u8>) {
         for (index, (key, value)) in self.parameters.iter().enumerate() {
-            out.extend_from_slice(if index == 0 {
-                &b",\"parameters\":{"[..]
-            } else {
-                b","
-            });
+            out.extend_from_slice(if index == 0 { &b",\"parameters\":{"[..] } else { b"," });
             json::string(key.as_bytes(), out);
             out.push(b':');
             json::string(value.as_bytes(), out);
@@ -200,9 +181,7 @@ fn string_member(name: &[u8], value: &str, out: &mut Vec<u8>) {
 pub(crate) fn source() -> Schema {
     let snapshot = Schema {
         default: Some(b"\"false\"".to_vec()),
-        ..Schema::named("string", "io.debezium.data.Enum")
-            .optional()
-            .with_parameter(
+        ..Schema::named("string", "io.debezium.data.Enum").optional().with_parameter(
             "allowed",
             "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental"
                 .to_owned(),
@@ -228,10 +207,7 @@ pub(crate) fn source() -> Schema {
         string().optional().field("origin"),
         int64().optional().field("origin_lsn"),
     ])
-    .called(
-        "io.debezium.connector.postgresql.Source".to_owned(),
-        Some(1),
-    )
+    .called("io.debezium.connector.postgresql.Source".to_owned(), Some(1))
 }
 
 /// `transaction` of every event.
@@ -247,10 +223,7 @@ pub(crate) fn transaction() -> Schema {
 
 /// The whole value of a row event. `row` is the schema of `before` and `after`, `prefix` the table's topic.
 pub(crate) fn envelope(row: &Schema, prefix: &str) -> Schema {
-    let row = row
-        .clone()
-        .optional()
-        .called(format!("{prefix}.Value"), None);
+    let row = row.clone().optional().called(format!("{prefix}.Value"), None);
     let int64 = || Schema::plain("int64").optional();
     Schema::structure(vec![
         row.clone().field("before"),
@@ -275,10 +248,7 @@ mod tests {
             .optional()
             .with_parameter("scale", "2".to_owned())
             .with_parameter("connect.decimal.precision", "6".to_owned());
-        let decimal = Schema {
-            default: Some(b"\"AA==\"".to_vec()),
-            ..decimal
-        };
+        let decimal = Schema { default: Some(b"\"AA==\"".to_vec()), ..decimal };
         let mut out = Vec::new();
         Schema::structure(vec![decimal.field("n")])
             .called("p.Key".to_owned(), None)

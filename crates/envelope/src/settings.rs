@@ -186,12 +186,7 @@ pub struct SkippedOperations {
 
 impl Default for SkippedOperations {
     fn default() -> Self {
-        Self {
-            create: false,
-            update: false,
-            delete: false,
-            truncate: true,
-        }
+        Self { create: false, update: false, delete: false, truncate: true }
     }
 }
 
@@ -216,18 +211,12 @@ impl ContextHeaders {
                 name: "__debezium.context.connectorLogicalName",
                 value: self.logical_name.as_bytes(),
             },
-            Header {
-                name: "__debezium.context.taskId",
-                value: self.task_id.as_bytes(),
-            },
+            Header { name: "__debezium.context.taskId", value: self.task_id.as_bytes() },
             Header {
                 name: "__debezium.context.connectorName",
                 value: self.connector_name.as_bytes(),
             },
-            Header {
-                name: "__debezium.context.runId",
-                value: self.run_id.as_bytes(),
-            },
+            Header { name: "__debezium.context.runId", value: self.run_id.as_bytes() },
         ]
     }
 }

@@ -5,6 +5,7 @@
 
 use pgoutput::Lsn;
 
+use crate::fragment::{self, Fragment};
 use crate::position::{SnapshotMarker, SourcePosition};
 use crate::settings::EncoderSettings;
 use crate::value::json;
@@ -13,13 +14,13 @@ use crate::value::json;
 #[derive(Clone, Debug)]
 pub(crate) struct SourceBlock {
     /// Up to the value of `ts_ms`.
-    head: Box<[u8]>,
+    head: Fragment,
     /// The value of `snapshot` for rows of the stream, and up to the value of `sequence`.
-    streaming: Box<[u8]>,
+    streaming: Fragment,
     /// From after the value of `snapshot` up to the value of `sequence`.
-    database: Box<[u8]>,
+    database: Fragment,
     /// Up to the value of `txId`.
-    table: Box<[u8]>,
+    table: Fragment,
 }
 
 impl SourceBlock {
@@ -33,11 +34,8 @@ impl SourceBlock {
         json::string(settings.database.as_bytes(), &mut database);
         database.extend_from_slice(b",\"sequence\":\"[");
         // Debezium leaves the marker of streamed rows out; its default shows only where defaults replace nulls.
-        let marker: &[u8] = if settings.value.replace_null_with_default {
-            b"\"false\""
-        } else {
-            b"null"
-        };
+        let marker: &[u8] =
+            if settings.value.replace_null_with_default { b"\"false\"" } else { b"null" };
         let streaming = [b",\"snapshot\":", marker, &database].concat();
         let mut names = b",\"schema\":".to_vec();
         json::string(schema.as_bytes(), &mut names);
@@ -45,24 +43,24 @@ impl SourceBlock {
         json::string(table.as_bytes(), &mut names);
         names.extend_from_slice(b",\"txId\":");
         Self {
-            head: head.into(),
-            streaming: streaming.into(),
-            database: database.into(),
-            table: names.into(),
+            head: Fragment::new(head),
+            streaming: Fragment::new(streaming),
+            database: Fragment::new(database),
+            table: Fragment::new(names),
         }
     }
 
     /// Appends the block.
     pub(crate) fn write(&self, at: &SourcePosition<'_>, out: &mut Vec<u8>) {
         let times = Times::of_micros(at.committed_at_unix_us);
-        out.extend_from_slice(&self.head);
+        self.head.write(out);
         times.millis(out);
         if at.snapshot == SnapshotMarker::False {
-            out.extend_from_slice(&self.streaming);
+            self.streaming.write(out);
         } else {
             out.extend_from_slice(b",\"snapshot\":");
             json::string(at.snapshot.as_str().as_bytes(), out);
-            out.extend_from_slice(&self.database);
+            self.database.write(out);
         }
         sequence_part(at.last_commit_lsn, out);
         out.push(b',');
@@ -71,7 +69,7 @@ impl SourceBlock {
         times.micros(out);
         out.extend_from_slice(b",\"ts_ns\":");
         times.nanos(out);
-        out.extend_from_slice(&self.table);
+        self.table.write(out);
         number(at.xid, out);
         out.extend_from_slice(b",\"lsn\":");
         number(at.lsn.map(Lsn::as_u64), out);
@@ -92,7 +90,7 @@ fn sequence_part(lsn: Option<Lsn>, out: &mut Vec<u8>) {
     match lsn {
         Some(lsn) => {
             out.extend_from_slice(b"\\\"");
-            out.extend_from_slice(itoa::Buffer::new().format(lsn.as_u64()).as_bytes());
+            fragment::digits(lsn.as_u64(), out);
             out.extend_from_slice(b"\\\"");
         }
         None => out.extend_from_slice(b"null"),
@@ -102,7 +100,7 @@ fn sequence_part(lsn: Option<Lsn>, out: &mut Vec<u8>) {
 #[inline]
 fn number(value: Option<u64>, out: &mut Vec<u8>) {
     match value {
-        Some(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        Some(value) => fragment::digits(value, out),
         None => out.extend_from_slice(b"null"),
     }
 }
@@ -131,39 +129,28 @@ struct Times {
 
 impl Times {
     fn of_micros(unix_us: i64) -> Self {
-        Self::new(unix_us, b"000")
+        Self::new(unix_us, 3)
     }
 
     fn of_nanos(unix_ns: i64) -> Self {
-        Self::new(unix_ns, b"")
+        Self::new(unix_ns, 0)
     }
 
-    fn new(value: i64, zeros: &[u8]) -> Self {
-        let mut buffer = itoa::Buffer::new();
-        // Nothing that is stamped lies before 1970.
-        let text = buffer.format(value.max(0)).as_bytes();
-        let mut digits = [b'0'; 24];
-        digits[..text.len()].copy_from_slice(text);
-        Self {
-            digits,
-            length: text.len() + zeros.len(),
-        }
+    /// Nothing that is stamped lies before 1970.
+    fn new(value: i64, zeros: usize) -> Self {
+        let (digits, length) = fragment::decimal(value.max(0).unsigned_abs());
+        Self { digits, length: if value > 0 { length + zeros } else { 1 } }
     }
 
+    /// Without so many digits at the end.
+    #[inline]
     fn write(&self, dropped: usize, out: &mut Vec<u8>) {
-        let shown = self.length.saturating_sub(dropped).max(1);
-        // Of less than one unit, or of zero, only one digit is a number.
-        let shown = if self.digits[0] == b'0' || self.length <= dropped {
-            1
-        } else {
-            shown
-        };
-        let digits = if self.length <= dropped {
-            b"0"
-        } else {
-            &self.digits[..shown]
-        };
-        out.extend_from_slice(digits);
+        if self.length <= dropped {
+            return out.push(b'0');
+        }
+        let end = out.len() + self.length - dropped;
+        out.extend_from_slice(&self.digits);
+        out.truncate(end);
     }
 
     fn millis(&self, out: &mut Vec<u8>) {
@@ -222,12 +209,7 @@ mod tests {
     fn what_is_not_known_is_null() {
         let mut settings = EncoderSettings::new("server", "postgres", "1");
         settings.value.replace_null_with_default = false;
-        let at = SourcePosition {
-            xid: None,
-            lsn: None,
-            last_commit_lsn: None,
-            ..position()
-        };
+        let at = SourcePosition { xid: None, lsn: None, last_commit_lsn: None, ..position() };
         let json: serde_json::Value = serde_json::from_str(&block(&settings, &at)).unwrap();
         assert_eq!(json["snapshot"], serde_json::Value::Null);
         assert_eq!(json["sequence"], "[null,null]");

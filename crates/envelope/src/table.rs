@@ -24,6 +24,10 @@ pub struct Table {
 
 /// One column.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent properties of pg_attribute and the settings"
+)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -84,4 +88,11 @@ pub enum TypeKind {
     Multirange,
     /// Dropped meanwhile: the catalog no longer knows it.
     Unknown,
+}
+
+impl Table {
+    /// `schema.table.column`, for messages.
+    pub(crate) fn column_name(&self, index: usize) -> String {
+        format!("{}.{}.{}", self.schema, self.name, self.columns[index].name)
+    }
 }

@@ -13,9 +13,13 @@ impl Context<'_> {
             TypeKind::Base | TypeKind::Range if is_array_element(&element.name) => {
                 (self.form(element, modifier)?, NullElement::Null)
             }
-            // Debezium declares the labels of an array not optional.
+            // Debezium declares labels, and elements without a form of their own, not optional.
             TypeKind::Enum { labels } => {
                 (super::scalars::enumeration(labels), NullElement::NoArray)
+            }
+            TypeKind::Domain { .. } => {
+                let form = self.opaque(&element.name);
+                (form.ok_or(": arrays of domains have none")?, NullElement::NoArray)
             }
             _ => return Err(": arrays of this element type have none"),
         };
@@ -25,12 +29,10 @@ impl Context<'_> {
         };
         let writer = Writer::Array(Box::new(form.writer), null_element);
         let array = Form::new(writer, Schema::array(items), "{}");
-        Ok(
-            match self.unavailable_elements(&element.name, &form.schema) {
-                Some(json) => array.with_unavailable(json),
-                None => array,
-            },
-        )
+        Ok(match self.unavailable_elements(&element.name, &form.schema) {
+            Some(json) => array.with_unavailable(json),
+            None => array,
+        })
     }
 
     /// What stands for an unchanged array stored out of line: the placeholder in the element type, where it has one.

@@ -47,27 +47,15 @@ impl Form {
         let mut missing = Vec::new();
         let outcome = writer.write(zero.as_bytes(), &mut missing);
         debug_assert_eq!(outcome, Ok(Outcome::Written), "zero of {writer:?}");
-        Self {
-            writer,
-            schema,
-            missing,
-            unavailable: None,
-            defaults: Defaults::Hidden,
-        }
+        Self { writer, schema, missing, unavailable: None, defaults: Defaults::Hidden }
     }
 
     fn with_missing(self, json: &str) -> Self {
-        Self {
-            missing: json.as_bytes().to_vec(),
-            ..self
-        }
+        Self { missing: json.as_bytes().to_vec(), ..self }
     }
 
     fn with_unavailable(self, json: Vec<u8>) -> Self {
-        Self {
-            unavailable: Some(json),
-            ..self
-        }
+        Self { unavailable: Some(json), ..self }
     }
 
     fn with_defaults(self, defaults: Defaults) -> Self {
@@ -91,9 +79,7 @@ impl Placeholder {
                 let mut bytes = vec![0; digits.len() / 2];
                 let odd = digits.len() % 2 == 1;
                 if odd || base64::decode_hex(digits.as_bytes(), &mut bytes).is_err() {
-                    return Err(EnvelopeError::Placeholder {
-                        placeholder: setting.to_owned(),
-                    });
+                    return Err(EnvelopeError::Placeholder { placeholder: setting.to_owned() });
                 }
                 bytes
             }
@@ -112,7 +98,9 @@ impl Placeholder {
             if matches!(index, 4 | 6 | 8 | 10) {
                 uuid.push('-');
             }
-            uuid.push_str(&format!("{byte:02x}"));
+            for digit in [byte >> 4, byte & 15] {
+                uuid.extend(char::from_digit(digit.into(), 16));
+            }
         }
         uuid
     }
@@ -138,27 +126,15 @@ impl Context<'_> {
                 .or_else(|refusal| self.opaque(&data_type.name).ok_or(refusal)),
             TypeKind::Enum { labels } => Ok(scalars::enumeration(labels)),
             // The outermost modifier that is set: a domain over a domain has none of its own.
-            TypeKind::Domain {
-                base,
-                type_modifier,
-            } => self.form(
-                base,
-                if modifier >= 0 {
-                    modifier
-                } else {
-                    *type_modifier
-                },
-            ),
+            TypeKind::Domain { base, type_modifier } => {
+                self.form(base, if modifier >= 0 { modifier } else { *type_modifier })
+            }
             TypeKind::Array { element } => self.array(element, modifier),
             TypeKind::Range => scalars::range(&data_type.name)
                 .ok_or(": only the built-in range types have one")
                 .or_else(|refusal| self.opaque(&data_type.name).ok_or(refusal)),
-            TypeKind::Composite => self
-                .opaque(&data_type.name)
-                .ok_or(": it is a composite type"),
-            TypeKind::Multirange => self
-                .opaque(&data_type.name)
-                .ok_or(": it is a multirange type"),
+            TypeKind::Composite => self.opaque(&data_type.name).ok_or(": it is a composite type"),
+            TypeKind::Multirange => self.opaque(&data_type.name).ok_or(": it is a multirange type"),
             TypeKind::Unknown => Err(": the catalog no longer knows it"),
         }
     }
@@ -186,10 +162,7 @@ mod tests {
     #[test]
     fn the_placeholder_of_uuids_is_made_from_its_bytes() {
         for (setting, uuid) in [
-            (
-                "__debezium_unavailable_value",
-                "b68a35a7-17ad-35b3-af2a-ae46edb4545a",
-            ),
+            ("__debezium_unavailable_value", "b68a35a7-17ad-35b3-af2a-ae46edb4545a"),
             ("N/A", "382b0f51-8577-3fa0-b67a-8ed8056c7759"),
         ] {
             assert_eq!(Placeholder::parse(setting).unwrap().uuid(), uuid);

@@ -77,10 +77,7 @@ impl Context<'_> {
         let declared = (modifier >= 4).then(|| {
             let packed = modifier - 4;
             // Debezium reads eleven bits without a sign, so a negative scale becomes a large one; its consumers expect that.
-            (
-                (packed >> 16).unsigned_abs() & 0xFFFF,
-                (packed & SCALE_MASK).unsigned_abs(),
-            )
+            ((packed >> 16).unsigned_abs() & 0xFFFF, (packed & SCALE_MASK).unsigned_abs())
         });
         let scale = declared.map(|(_, scale)| scale);
         let form = match (self.settings.decimal_handling, scale) {
@@ -146,12 +143,8 @@ impl Context<'_> {
             HstoreHandling::Json => {
                 let mut text = Vec::new();
                 json::string(&object, &mut text);
-                Form::new(
-                    Writer::HstoreText,
-                    Schema::named("string", "io.debezium.data.Json"),
-                    "",
-                )
-                .with_unavailable(text)
+                Form::new(Writer::HstoreText, Schema::named("string", "io.debezium.data.Json"), "")
+                    .with_unavailable(text)
             }
             HstoreHandling::Map => {
                 let schema =
@@ -175,9 +168,7 @@ fn decimal_form(writer: Writer, schema: Schema, form: DecimalForm) -> Form {
         DecimalForm::VariableScale => Defaults::Hidden,
         _ => Defaults::ConstantsAndFunctions("0"),
     };
-    Form::new(writer, schema, "0")
-        .with_missing(missing)
-        .with_defaults(defaults)
+    Form::new(writer, schema, "0").with_missing(missing).with_defaults(defaults)
 }
 
 fn decimal_with_scale(scale: u32) -> Schema {

@@ -21,10 +21,9 @@ impl Context<'_> {
             "date" => (self.date(), "1970-01-01"),
             "time" => (self.time(digits), "00:00:00"),
             "timestamp" => (self.timestamp(digits), "1970-01-01 00:00:00"),
-            "timetz" => (
-                Form::new(Writer::TimeWithZone, zoned("ZonedTime"), "00:00:00+00"),
-                "00:00:00+00",
-            ),
+            "timetz" => {
+                (Form::new(Writer::TimeWithZone, zoned("ZonedTime"), "00:00:00+00"), "00:00:00+00")
+            }
             "timestamptz" => (
                 Form::new(
                     Writer::TimestampWithZone(digits),
@@ -42,45 +41,38 @@ impl Context<'_> {
 
     fn date(&self) -> Form {
         let (writer, schema) = match self.settings.time_precision {
-            TimePrecision::IsoString => (
-                Writer::DateIso,
-                Schema::named("string", &format!("{DEBEZIUM}.IsoDate")),
-            ),
-            TimePrecision::Connect => (
-                Writer::DateDays,
-                Schema::named("int32", &format!("{CONNECT}.Date")),
-            ),
+            TimePrecision::IsoString => {
+                (Writer::DateIso, Schema::named("string", &format!("{DEBEZIUM}.IsoDate")))
+            }
+            TimePrecision::Connect => {
+                (Writer::DateDays, Schema::named("int32", &format!("{CONNECT}.Date")))
+            }
             TimePrecision::Adaptive
             | TimePrecision::AdaptiveTimeMicroseconds
             | TimePrecision::Microseconds
-            | TimePrecision::Nanoseconds => (
-                Writer::DateDays,
-                Schema::named("int32", &format!("{DEBEZIUM}.Date")),
-            ),
+            | TimePrecision::Nanoseconds => {
+                (Writer::DateDays, Schema::named("int32", &format!("{DEBEZIUM}.Date")))
+            }
         };
         Form::new(writer, schema, "1970-01-01")
     }
 
     fn time(&self, digits: u8) -> Form {
         let (unit, schema) = match self.settings.time_precision {
-            TimePrecision::Adaptive if digits <= 3 => (
-                Unit::Millis,
-                Schema::named("int32", &format!("{DEBEZIUM}.Time")),
-            ),
+            TimePrecision::Adaptive if digits <= 3 => {
+                (Unit::Millis, Schema::named("int32", &format!("{DEBEZIUM}.Time")))
+            }
             TimePrecision::Adaptive
             | TimePrecision::AdaptiveTimeMicroseconds
-            | TimePrecision::Microseconds => (
-                Unit::Micros,
-                Schema::named("int64", &format!("{DEBEZIUM}.MicroTime")),
-            ),
-            TimePrecision::Connect => (
-                Unit::Millis,
-                Schema::named("int32", &format!("{CONNECT}.Time")),
-            ),
-            TimePrecision::Nanoseconds => (
-                Unit::Nanos,
-                Schema::named("int64", &format!("{DEBEZIUM}.NanoTime")),
-            ),
+            | TimePrecision::Microseconds => {
+                (Unit::Micros, Schema::named("int64", &format!("{DEBEZIUM}.MicroTime")))
+            }
+            TimePrecision::Connect => {
+                (Unit::Millis, Schema::named("int32", &format!("{CONNECT}.Time")))
+            }
+            TimePrecision::Nanoseconds => {
+                (Unit::Nanos, Schema::named("int64", &format!("{DEBEZIUM}.NanoTime")))
+            }
             TimePrecision::IsoString => {
                 let schema = Schema::named("string", &format!("{DEBEZIUM}.IsoTime"));
                 return Form::new(Writer::Time(TimeForm::Iso), schema, "00:00:00");

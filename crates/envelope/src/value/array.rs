@@ -70,10 +70,7 @@ fn without_bounds(text: &[u8]) -> Result<&[u8], Malformed> {
     if text.first() != Some(&b'[') {
         return Ok(text);
     }
-    let equals = text
-        .iter()
-        .position(|&byte| byte == b'=')
-        .ok_or(MALFORMED)?;
+    let equals = text.iter().position(|&byte| byte == b'=').ok_or(MALFORMED)?;
     Ok(&text[equals + 1..])
 }
 
@@ -82,19 +79,9 @@ fn next_item(text: &[u8]) -> Result<(Item<'_>, &[u8]), Malformed> {
         Some(b'"') => quoted_item(&text[1..]),
         Some(b'{') => Ok((Item::Row, after_row(text)?)),
         _ => {
-            let end = text
-                .iter()
-                .position(|byte| matches!(byte, b',' | b'}'))
-                .ok_or(MALFORMED)?;
+            let end = text.iter().position(|byte| matches!(byte, b',' | b'}')).ok_or(MALFORMED)?;
             let (item, rest) = text.split_at(end);
-            Ok((
-                if item == b"NULL" {
-                    Item::Null
-                } else {
-                    Item::Plain(item)
-                },
-                rest,
-            ))
+            Ok((if item == b"NULL" { Item::Null } else { Item::Plain(item) }, rest))
         }
     }
 }
@@ -158,48 +145,21 @@ mod tests {
             ("[0:2]={1,2,3}", Writer::Integer, "[1,2,3]"),
             ("{{1,2},{3,4}}", Writer::Integer, "[null,null]"),
             ("{one,two}", Writer::Text, r#"["one","two"]"#),
-            (
-                r#"{NULL,"","NULL",x}"#,
-                Writer::Text,
-                r#"[null,"","NULL","x"]"#,
-            ),
-            (
-                r#"{"cone      ","a,b","c}d"}"#,
-                Writer::Text,
-                r#"["cone      ","a,b","c}d"]"#,
-            ),
-            (
-                r#"{"{\"bar\": \"b\\\\z\"}"}"#,
-                Writer::Text,
-                r#"["{\"bar\": \"b\\\\z\"}"]"#,
-            ),
+            (r#"{NULL,"","NULL",x}"#, Writer::Text, r#"[null,"","NULL","x"]"#),
+            (r#"{"cone      ","a,b","c}d"}"#, Writer::Text, r#"["cone      ","a,b","c}d"]"#),
+            (r#"{"{\"bar\": \"b\\\\z\"}"}"#, Writer::Text, r#"["{\"bar\": \"b\\\\z\"}"]"#),
             (r#"{{"a}","b"},{c,d}}"#, Writer::Text, "[null,null]"),
         ] {
-            assert_eq!(
-                written(text, &element, NullElement::Null),
-                expected,
-                "{text}"
-            );
+            assert_eq!(written(text, &element, NullElement::Null), expected, "{text}");
         }
-        assert_eq!(
-            written("{V2,NULL}", &Writer::Text, NullElement::NoArray),
-            "inexpressible"
-        );
+        assert_eq!(written("{V2,NULL}", &Writer::Text, NullElement::NoArray), "inexpressible");
     }
 
     #[test]
     fn text_that_is_no_array_is_refused() {
-        for text in [
-            "", "1", "{", "{1", "{1,", "{\"a", "{\"a\\", "{1}x", "[0:1]", "{{1}",
-        ] {
+        for text in ["", "1", "{", "{1", "{1,", "{\"a", "{\"a\\", "{1}x", "[0:1]", "{{1}"] {
             assert!(
-                array(
-                    text.as_bytes(),
-                    &Writer::Text,
-                    NullElement::Null,
-                    &mut Vec::new()
-                )
-                .is_err(),
+                array(text.as_bytes(), &Writer::Text, NullElement::Null, &mut Vec::new()).is_err(),
                 "{text}"
             );
         }

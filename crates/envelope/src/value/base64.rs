@@ -102,11 +102,7 @@ pub(crate) fn decode_hex(digits: &[u8], bytes: &mut [u8]) -> Result<(), Malforme
         invalid |= high | low;
         *byte = high << 4 | (low & 15);
     }
-    if invalid & 0xF0 == 0 {
-        Ok(())
-    } else {
-        Err(Malformed("expected hexadecimal digits"))
-    }
+    if invalid & 0xF0 == 0 { Ok(()) } else { Err(Malformed("expected hexadecimal digits")) }
 }
 
 /// Value of a hexadecimal digit; 255 for anything else.
@@ -150,10 +146,7 @@ mod tests {
     fn text_that_is_no_bytea_is_refused() {
         for text in ["", "abc", "\\x0", "\\x0g", "\\xé"] {
             for handling in [BinaryHandling::Bytes, BinaryHandling::Hex] {
-                assert!(
-                    bytea(text.as_bytes(), handling, &mut Vec::new()).is_err(),
-                    "{text}"
-                );
+                assert!(bytea(text.as_bytes(), handling, &mut Vec::new()).is_err(), "{text}");
             }
         }
     }
@@ -161,8 +154,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_bytea_keeps_its_bytes(bytes: Vec<u8>) {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let text = format!("\\x{hex}");
+            let text = bytes.iter().fold("\\x".to_owned(), |text, byte| text + &format!("{byte:02x}"));
             prop_assert_eq!(written(&text, BinaryHandling::Bytes), format!("\"{}\"", BASE64_STANDARD.encode(&bytes)));
             prop_assert_eq!(
                 written(&text, BinaryHandling::Base64UrlSafe),

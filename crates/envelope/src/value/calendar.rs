@@ -13,7 +13,8 @@ pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
 pub(crate) struct Day {
     pub(crate) year: i64,
     pub(crate) month: u8,
-    pub(crate) day: u8,
+    /// Of the month.
+    pub(crate) number: u8,
 }
 
 impl Day {
@@ -24,7 +25,7 @@ impl Day {
         let month = (i64::from(self.month) + 9) % 12;
         let era = year.div_euclid(400);
         let year_of_era = year.rem_euclid(400);
-        let day_of_year = (153 * month + 2) / 5 + i64::from(self.day) - 1;
+        let day_of_year = (153 * month + 2) / 5 + i64::from(self.number) - 1;
         let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
         era * 146_097 + day_of_era - 719_468
     }
@@ -39,15 +40,11 @@ impl Day {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * day_of_year + 2) / 153;
         let small = |value: i64| u8::try_from(value).unwrap_or_default();
-        let month = small(if shifted < 10 {
-            shifted + 3
-        } else {
-            shifted - 9
-        });
+        let month = small(if shifted < 10 { shifted + 3 } else { shifted - 9 });
         Self {
             year: year_of_era + era * 400 + i64::from(month <= 2),
             month,
-            day: small(day_of_year - (153 * shifted + 2) / 5 + 1),
+            number: small(day_of_year - (153 * shifted + 2) / 5 + 1),
         }
     }
 
@@ -65,7 +62,7 @@ impl Day {
         out.push(b'-');
         two_digits(self.month, out);
         out.push(b'-');
-        two_digits(self.day, out);
+        two_digits(self.number, out);
     }
 }
 
@@ -96,10 +93,7 @@ pub(crate) fn timestamp(text: &[u8]) -> Result<Moment, Malformed> {
     let (offset, rest) = offset_part(rest).ok_or(malformed)?;
     let day = era_part(day, rest).ok_or(malformed)?;
     let seconds = day.since_epoch() * SECONDS_PER_DAY + micros_of_day / MICROS_PER_SECOND - offset;
-    Ok(Moment::Finite {
-        seconds,
-        micros: micros_of_day % MICROS_PER_SECOND,
-    })
+    Ok(Moment::Finite { seconds, micros: micros_of_day % MICROS_PER_SECOND })
 }
 
 /// Reads `2016-11-04` or `4713-01-01 BC` as days since 1970-01-01. Infinities are as far away as `date` can count.
@@ -144,22 +138,13 @@ fn date_part(text: &[u8]) -> Option<(Day, &[u8])> {
     let year_digits = if text.get(4) == Some(&b'-') {
         4
     } else {
-        text.iter()
-            .position(|byte| !byte.is_ascii_digit())
-            .filter(|&at| (4..=7).contains(&at))?
+        text.iter().position(|byte| !byte.is_ascii_digit()).filter(|&at| (4..=7).contains(&at))?
     };
     let year = number(&text[..year_digits])?;
     let &[b'-', m1, m2, b'-', d1, d2, ref rest @ ..] = &text[year_digits..] else {
         return None;
     };
-    Some((
-        Day {
-            year,
-            month: pair(m1, m2)?,
-            day: pair(d1, d2)?,
-        },
-        rest,
-    ))
+    Some((Day { year, month: pair(m1, m2)?, number: pair(d1, d2)? }, rest))
 }
 
 #[inline]
@@ -179,10 +164,7 @@ pub(crate) fn fraction_part(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(digits) = text.strip_prefix(b".") else {
         return Some((0, text));
     };
-    let count = digits
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(digits.len());
+    let count = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
     if !(1..=6).contains(&count) {
         return None;
     }
@@ -200,11 +182,7 @@ fn offset_part(text: &[u8]) -> Option<(i64, &[u8])> {
     };
     let mut seconds = 0;
     for unit in [3_600, 60, 1] {
-        let digits = if unit == 3_600 {
-            rest
-        } else {
-            rest.strip_prefix(b":").unwrap_or_default()
-        };
+        let digits = if unit == 3_600 { rest } else { rest.strip_prefix(b":").unwrap_or_default() };
         let &[first, second, ref after @ ..] = digits else {
             break;
         };
@@ -218,10 +196,7 @@ fn offset_part(text: &[u8]) -> Option<(i64, &[u8])> {
 fn era_part(day: Day, rest: &[u8]) -> Option<Day> {
     match rest {
         b"" => Some(day),
-        b" BC" => Some(Day {
-            year: 1 - day.year,
-            ..day
-        }),
+        b" BC" => Some(Day { year: 1 - day.year, ..day }),
         _ => None,
     }
 }
@@ -248,11 +223,9 @@ pub(crate) fn two_digits(value: u8, out: &mut Vec<u8>) {
 
 /// Appends `13:51:30`.
 pub(crate) fn write_clock(seconds_of_day: i64, out: &mut Vec<u8>) {
-    for (value, separator) in [
-        (seconds_of_day / 3_600, b':'),
-        (seconds_of_day / 60 % 60, b':'),
-        (seconds_of_day % 60, 0),
-    ] {
+    for (value, separator) in
+        [(seconds_of_day / 3_600, b':'), (seconds_of_day / 60 % 60, b':'), (seconds_of_day % 60, 0)]
+    {
         two_digits(u8::try_from(value).unwrap_or_default(), out);
         if separator != 0 {
             out.push(separator);
@@ -270,10 +243,7 @@ pub(crate) fn write_fraction(micros: i64, width: Option<usize>, out: &mut Vec<u8
         rest /= 10;
     }
     let shown = width.unwrap_or_else(|| {
-        digits[1..]
-            .iter()
-            .rposition(|&digit| digit != b'0')
-            .map_or(0, |last| last + 1)
+        digits[1..].iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1)
     });
     if shown > 0 {
         out.extend_from_slice(&digits[..=shown.min(6)]);
@@ -342,9 +312,9 @@ mod tests {
             let day = Day::from_epoch(days);
             prop_assert_eq!(day.since_epoch(), days);
             let text = if day.year > 0 {
-                format!("{:04}-{:02}-{:02}", day.year, day.month, day.day)
+                format!("{:04}-{:02}-{:02}", day.year, day.month, day.number)
             } else {
-                format!("{:04}-{:02}-{:02} BC", 1 - day.year, day.month, day.day)
+                format!("{:04}-{:02}-{:02} BC", 1 - day.year, day.month, day.number)
             };
             prop_assert_eq!(date(text.as_bytes()).unwrap(), days);
         }

@@ -87,9 +87,7 @@ fn in_java_order<V>(mut pairs: Vec<(Bytes, V)>) -> Vec<(Bytes, V)> {
 fn java_hash(text: &[u8]) -> u32 {
     String::from_utf8_lossy(text)
         .encode_utf16()
-        .fold(0, |hash: u32, unit| {
-            hash.wrapping_mul(31).wrapping_add(u32::from(unit))
-        })
+        .fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)))
 }
 
 #[cfg(test)]
@@ -107,18 +105,12 @@ mod tests {
         for (text, expected) in [
             ("", "{}"),
             (r#""key"=>"val""#, r#"{"key":"val"}"#),
-            (
-                r#""key1"=>"v1", "key2"=>NULL"#,
-                r#"{"key1":"v1","key2":null}"#,
-            ),
+            (r#""key1"=>"v1", "key2"=>NULL"#, r#"{"key1":"v1","key2":null}"#),
             (
                 r#""key 2"=>" ##123 78", "key_#1"=>"val 1""#,
                 r#"{"key_#1":"val 1","key 2":" ##123 78"}"#,
             ),
-            (
-                r#""key4"=>"val4", "key5"=>NULL"#,
-                r#"{"key5":null,"key4":"val4"}"#,
-            ),
+            (r#""key4"=>"val4", "key5"=>NULL"#, r#"{"key5":null,"key4":"val4"}"#),
             (r#""a"=>"x\"y""#, r#"{"a":"x\"y"}"#),
         ] {
             assert_eq!(written(text), expected);

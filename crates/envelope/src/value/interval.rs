@@ -55,13 +55,9 @@ fn clock(word: &str) -> Option<i64> {
     let (micros, []) = calendar::fraction_part(fraction.as_bytes())? else {
         return None;
     };
-    let seconds = hours
-        .checked_mul(3_600)?
-        .checked_add(minutes.checked_mul(60)?)?
-        .checked_add(seconds)?;
-    let micros = seconds
-        .checked_mul(MICROS_PER_SECOND)?
-        .checked_add(micros)?;
+    let seconds =
+        hours.checked_mul(3_600)?.checked_add(minutes.checked_mul(60)?)?.checked_add(seconds)?;
+    let micros = seconds.checked_mul(MICROS_PER_SECOND)?.checked_add(micros)?;
     Some(if negative { -micros } else { micros })
 }
 
@@ -110,11 +106,7 @@ pub(crate) fn iso(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> 
     if rest < 0 && rest > -MICROS_PER_SECOND {
         out.push(b'-');
     }
-    out.extend_from_slice(
-        itoa::Buffer::new()
-            .format(rest / MICROS_PER_SECOND)
-            .as_bytes(),
-    );
+    out.extend_from_slice(itoa::Buffer::new().format(rest / MICROS_PER_SECOND).as_bytes());
     calendar::write_fraction((rest % MICROS_PER_SECOND).abs(), None, out);
     out.extend_from_slice(b"S\"");
     Ok(Outcome::Written)
@@ -128,40 +120,21 @@ mod tests {
     #[test]
     fn intervals_take_both_forms() {
         for (text, expected_micros, expected_iso) in [
-            (
-                "1 year 2 mons 3 days 04:05:06.78",
-                "37091106780000",
-                "P1Y2M3DT4H5M6.78S",
-            ),
+            ("1 year 2 mons 3 days 04:05:06.78", "37091106780000", "P1Y2M3DT4H5M6.78S"),
             ("1 year", "31557600000000", "P1Y0M0DT0H0M0S"),
             ("-1 days", "-86400000000", "P0Y0M-1DT0H0M0S"),
             ("00:00:00", "0", "P0Y0M0DT0H0M0S"),
-            (
-                "1 mon -1 days +00:00:00.000001",
-                "2543400000001",
-                "P0Y1M-1DT0H0M0.000001S",
-            ),
+            ("1 mon -1 days +00:00:00.000001", "2543400000001", "P0Y1M-1DT0H0M0.000001S"),
             ("100 years", "3155760000000000", "P100Y0M0DT0H0M0S"),
             ("-00:00:01.5", "-1500000", "P0Y0M0DT0H0M-1.5S"),
             ("-00:00:00.5", "-500000", "P0Y0M0DT0H0M-0.5S"),
-            (
-                "-1 years -2 mons +3 days -04:05:06",
-                "-36572706000000",
-                "P-1Y-2M3DT-4H-5M-6S",
-            ),
-            (
-                "178000000 years",
-                "5617252800000000000000",
-                "P178000000Y0M0DT0H0M0S",
-            ),
+            ("-1 years -2 mons +3 days -04:05:06", "-36572706000000", "P-1Y-2M3DT-4H-5M-6S"),
+            ("178000000 years", "5617252800000000000000", "P178000000Y0M0DT0H0M0S"),
         ] {
             let (mut number, mut text_form) = (Vec::new(), Vec::new());
             micros(text.as_bytes(), &mut number).unwrap();
             iso(text.as_bytes(), &mut text_form).unwrap();
-            let limited = expected_micros
-                .parse::<i64>()
-                .unwrap_or(i64::MAX)
-                .to_string();
+            let limited = expected_micros.parse::<i64>().unwrap_or(i64::MAX).to_string();
             assert_eq!(String::from_utf8(number).unwrap(), limited, "{text}");
             assert_eq!(
                 String::from_utf8(text_form).unwrap(),
@@ -173,15 +146,7 @@ mod tests {
 
     #[test]
     fn text_that_is_no_interval_is_refused() {
-        for text in [
-            "",
-            "1",
-            "1 week",
-            "1 day extra",
-            "x:y:z",
-            "1:2",
-            "00:00:00.1234567",
-        ] {
+        for text in ["", "1", "1 week", "1 day extra", "x:y:z", "1:2", "00:00:00.1234567"] {
             assert!(micros(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
         }
     }

@@ -18,91 +18,118 @@ pub(crate) fn string(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends `text` as it stands between the quotes of a JSON string.
+#[inline]
 pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
-    for block in text.chunks(BLOCK) {
-        let start = out.len();
-        // Two bytes for each, and a word that may be written past the end.
-        out.resize(start + 2 * block.len() + 8, 0);
-        let (read, written) = escape_short(block, &mut out[start..]);
-        out.truncate(start + written);
-        escape_any(&block[read..], out);
+    let clean = clean_words(text);
+    out.extend_from_slice(&text[..clean]);
+    for block in text[clean..].chunks(BLOCK) {
+        escape_block(block, out);
     }
 }
 
-/// Escapes up to the first control character without a short form; returns bytes read and written.
-///
-/// Each step copies eight bytes and advances to the first that needs an escape.
+/// How many bytes from the first need no escape, in whole words unless it is all of them.
 #[inline]
+fn clean_words(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks::<8>();
+    match words.iter().position(|word| !is_clean(*word)) {
+        Some(dirty) => 8 * dirty,
+        None if is_clean(padded(rest)) => text.len(),
+        None => 8 * words.len(),
+    }
+}
+
+fn escape_block(text: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    // Two bytes for each, and a pair that may be written past the end.
+    out.resize(start + 2 * text.len() + 2, 0);
+    let (read, written) = escape_short(text, &mut out[start..]);
+    out.truncate(start + written);
+    escape_any(&text[read..], out);
+}
+
+/// Escapes up to the first control character without a short form; returns bytes read and written.
 fn escape_short(text: &[u8], out: &mut [u8]) -> (usize, usize) {
+    let (words, rest) = text.as_chunks::<8>();
     let (mut read, mut written) = (0, 0);
-    while read < text.len() {
-        let rest = &text[read..];
-        let word: [u8; 8] = match rest.first_chunk() {
-            Some(word) => *word,
-            None => padded(rest),
-        };
-        out[written..written + 8].copy_from_slice(&word);
-        let clean = clean_bytes(u64::from_le_bytes(word)).min(rest.len());
-        read += clean;
-        written += clean;
-        if clean < 8
-            && let Some(&byte) = text.get(read)
-        {
-            let Some(letter) = short_escape(byte) else {
-                return (read, written);
-            };
-            out[written] = b'\\';
-            out[written + 1] = letter;
-            read += 1;
-            written += 2;
+    for word in words {
+        if is_clean(*word) {
+            out[written..written + 8].copy_from_slice(word);
+            (read, written) = (read + 8, written + 8);
+        } else if !escape_bytes(word, out, &mut read, &mut written) {
+            return (read, written);
         }
     }
+    escape_bytes(rest, out, &mut read, &mut written);
     (read, written)
+}
+
+/// Escapes byte by byte, without a branch on whether one needs it; false at a control character without a short form.
+#[inline]
+fn escape_bytes(text: &[u8], out: &mut [u8], read: &mut usize, written: &mut usize) -> bool {
+    for &byte in text {
+        let letter = ESCAPES[usize::from(byte)];
+        if letter == b'u' {
+            return false;
+        }
+        let escaped = usize::from(letter != 0);
+        out[*written..*written + 2].copy_from_slice(&[[byte, b'\\'][escaped], letter]);
+        *written += 1 + escaped;
+        *read += 1;
+    }
+    true
 }
 
 /// Fewer than eight bytes, filled up with bytes that need no escape.
 #[inline]
 fn padded(rest: &[u8]) -> [u8; 8] {
     let mut word = [b' '; 8];
-    word[..rest.len()].copy_from_slice(rest);
+    for (to, from) in word.iter_mut().zip(rest) {
+        *to = *from;
+    }
     word
 }
 
-/// How many bytes of the word, from its first, need no escape.
+/// True if no byte of the word needs an escape.
 #[inline]
-fn clean_bytes(word: u64) -> usize {
+fn is_clean(word: [u8; 8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(word);
     let zero_in = |word: u64| word.wrapping_sub(ONES) & !word;
     let quote = zero_in(word ^ (ONES * 0x22));
     let backslash = zero_in(word ^ (ONES * 0x5C));
     let control = word.wrapping_sub(ONES * 0x20) & !word;
-    // A borrow can mark a clean byte only above one that is marked rightly, so the lowest mark is exact.
-    ((quote | backslash | control) & HIGH).trailing_zeros() as usize / 8
+    // A borrow marks a clean byte only beside one that is marked rightly.
+    (quote | backslash | control) & HIGH == 0
 }
 
-#[inline]
-fn short_escape(byte: u8) -> Option<u8> {
-    match byte {
-        b'"' | b'\\' => Some(byte),
-        b'\n' => Some(b'n'),
-        b'\r' => Some(b'r'),
-        b'\t' => Some(b't'),
-        0x08 => Some(b'b'),
-        0x0C => Some(b'f'),
-        _ => None,
+/// The letter of the short escape; `u` without one, 0 for what needs none.
+const ESCAPES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = b'u';
+        byte += 1;
     }
-}
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'\n' as usize] = b'n';
+    table[b'\r' as usize] = b'r';
+    table[b'\t' as usize] = b't';
+    table[0x08] = b'b';
+    table[0x0C] = b'f';
+    table
+};
 
 fn escape_any(text: &[u8], out: &mut Vec<u8>) {
     for &byte in text {
-        if let Some(letter) = short_escape(byte) {
-            out.extend_from_slice(&[b'\\', letter]);
-        } else if byte < 0x20 {
-            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-        } else {
-            out.push(byte);
+        match ESCAPES[usize::from(byte)] {
+            0 => out.push(byte),
+            b'u' => {
+                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+            letter => out.extend_from_slice(&[b'\\', letter]),
         }
     }
 }
@@ -141,10 +168,7 @@ mod tests {
             ),
             ("\u{1}\u{2}\u{1f}", r#""\u0001\u0002\u001F""#),
             ("\u{8}\u{c}", r#""\b\f""#),
-            (
-                "😀 é \u{2028}\u{feff}\u{7f}",
-                "\"😀 é \u{2028}\u{feff}\u{7f}\"",
-            ),
+            ("😀 é \u{2028}\u{feff}\u{7f}", "\"😀 é \u{2028}\u{feff}\u{7f}\""),
             ("{\"a\": \"b\"}", r#""{\"a\": \"b\"}""#),
             ("1234567\"", r#""1234567\"""#),
             ("12345678\"", r#""12345678\"""#),

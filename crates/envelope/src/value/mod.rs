@@ -174,9 +174,7 @@ fn done(result: Result<(), Malformed>) -> Result<Outcome, Malformed> {
 fn integer(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     // No early exit, so that it is done eight or more bytes at a time.
-    let all_digits = digits
-        .iter()
-        .fold(true, |all, byte| all & byte.is_ascii_digit());
+    let all_digits = digits.iter().fold(true, |all, byte| all & byte.is_ascii_digit());
     if digits.is_empty() || !all_digits {
         return Err(Malformed("expected an integer"));
     }

@@ -35,11 +35,7 @@ impl<'a> Decimal<'a> {
         if digits.is_empty() || !all_digits(whole) || !all_digits(fraction) {
             return Err(Malformed("expected a decimal number"));
         }
-        Ok(Self {
-            negative,
-            whole,
-            fraction,
-        })
+        Ok(Self { negative, whole, fraction })
     }
 
     /// With exactly `scale` digits after the point; drops only zeros.
@@ -51,27 +47,13 @@ impl<'a> Decimal<'a> {
         if dropped.iter().any(|&digit| digit != b'0') {
             return Err(Malformed("more fraction digits than the column's scale"));
         }
-        Ok((
-            Self {
-                fraction: kept,
-                ..self
-            },
-            0,
-        ))
+        Ok((Self { fraction: kept, ..self }, 0))
     }
 
     /// Without zeros at the end of the fraction.
     fn stripped(self) -> Self {
-        let zeros = self
-            .fraction
-            .iter()
-            .rev()
-            .take_while(|&&digit| digit == b'0')
-            .count();
-        Self {
-            fraction: &self.fraction[..self.fraction.len() - zeros],
-            ..self
-        }
+        let zeros = self.fraction.iter().rev().take_while(|&&digit| digit == b'0').count();
+        Self { fraction: &self.fraction[..self.fraction.len() - zeros], ..self }
     }
 
     /// Base64 of the unscaled value followed by `zeros` zeros.
@@ -116,12 +98,8 @@ impl<'a> Decimal<'a> {
 
 #[inline]
 fn fold<T>(parts: [&[u8]; 2], zero: T, step: impl Fn(T, u8) -> T + Copy) -> T {
-    let sum = parts[0]
-        .iter()
-        .fold(zero, |sum, &digit| step(sum, digit - b'0'));
-    parts[1]
-        .iter()
-        .fold(sum, |sum, &digit| step(sum, digit - b'0'))
+    let sum = parts[0].iter().fold(zero, |sum, &digit| step(sum, digit - b'0'));
+    parts[1].iter().fold(sum, |sum, &digit| step(sum, digit - b'0'))
 }
 
 /// Base64 of the shortest two's complement form, as `BigInteger.toByteArray` gives it.
@@ -160,11 +138,7 @@ pub(crate) fn variable_scale(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, 
     }
     let decimal = Decimal::parse(text)?.stripped();
     out.extend_from_slice(b"{\"scale\":");
-    out.extend_from_slice(
-        itoa::Buffer::new()
-            .format(decimal.fraction.len())
-            .as_bytes(),
-    );
+    out.extend_from_slice(itoa::Buffer::new().format(decimal.fraction.len()).as_bytes());
     out.extend_from_slice(b",\"value\":\"");
     decimal.unscaled_base64(0, out);
     out.extend_from_slice(b"\"}");
@@ -215,10 +189,8 @@ pub(crate) fn digits(
 /// The nearest 64-bit float, with `decimal.handling.mode=double`.
 pub(crate) fn double(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
     let malformed = Malformed("expected a decimal number");
-    let value: f64 = std::str::from_utf8(text)
-        .map_err(|_| malformed)?
-        .parse()
-        .map_err(|_| malformed)?;
+    let value: f64 =
+        std::str::from_utf8(text).map_err(|_| malformed)?.parse().map_err(|_| malformed)?;
     java_double(value, out)
 }
 
@@ -227,11 +199,7 @@ pub(crate) fn java_double(value: f64, out: &mut Vec<u8>) -> Result<Outcome, Malf
     if value.is_nan() {
         out.extend_from_slice(b"\"NaN\"");
     } else if value.is_infinite() {
-        out.extend_from_slice(if value > 0.0 {
-            &b"\"Infinity\""[..]
-        } else {
-            b"\"-Infinity\""
-        });
+        out.extend_from_slice(if value > 0.0 { &b"\"Infinity\""[..] } else { b"\"-Infinity\"" });
     } else {
         java_number(zmij::Buffer::new().format_finite(value).as_bytes(), out)?;
     }
@@ -260,11 +228,7 @@ pub(crate) fn java_number(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malforme
         }
         None => (text, 0),
     };
-    let Decimal {
-        negative,
-        whole,
-        fraction,
-    } = Decimal::parse(mantissa)?;
+    let Decimal { negative, whole, fraction } = Decimal::parse(mantissa)?;
     let mut digits: smallvec::SmallVec<[u8; 64]> = whole.iter().chain(fraction).copied().collect();
     let leading = digits.iter().take_while(|&&digit| digit == b'0').count();
     digits.drain(..leading);
@@ -388,11 +352,7 @@ mod tests {
             ("-9999", 0, "2PE="),
             ("-0.0001", 4, "/w=="),
             ("0.0", 0, "AA=="),
-            (
-                "1234567890123456789012345678.0123456789",
-                10,
-                "CUmw9vACMxPESZBOzGdFFQ==",
-            ),
+            ("1234567890123456789012345678.0123456789", 10, "CUmw9vACMxPESZBOzGdFFQ=="),
             ("12345678901234567890", 0, "AKtUqYzrHwrS"),
             ("1234567890123456.78", 2, "AbabS6Yw804="),
             ("-99999999999999999999", 0, "+pQ4odKc8AAB"),
@@ -441,10 +401,7 @@ mod tests {
             ("Infinity", "POSITIVE_INFINITY"),
             ("-Infinity", "NEGATIVE_INFINITY"),
         ] {
-            assert_eq!(
-                text(|out| digits(value.as_bytes(), None, out)),
-                format!("\"{expected}\"")
-            );
+            assert_eq!(text(|out| digits(value.as_bytes(), None, out)), format!("\"{expected}\""));
         }
         assert_eq!(text(|out| digits(b"0.0", Some(0), out)), "\"0\"");
         assert_eq!(text(|out| json_number(b"1.5", 2, out)), "1.50");
@@ -470,16 +427,9 @@ mod tests {
             ("NaN", "\"NaN\""),
             ("-Infinity", "\"-Infinity\""),
         ] {
-            assert_eq!(
-                text(|out| float(value.as_bytes(), out)),
-                expected,
-                "{value}"
-            );
+            assert_eq!(text(|out| float(value.as_bytes(), out)), expected, "{value}");
         }
-        assert_eq!(
-            text(|out| double(b"-123456789.987654321", out)),
-            "-1.2345678998765433E8"
-        );
+        assert_eq!(text(|out| double(b"-123456789.987654321", out)), "-1.2345678998765433E8");
         assert_eq!(text(|out| double(b"10", out)), "10.0");
     }
 
@@ -496,9 +446,7 @@ mod tests {
             ("$12.00", 0, "12"),
         ] {
             assert_eq!(
-                money_to_decimal(value.as_bytes(), scale)
-                    .unwrap()
-                    .as_slice(),
+                money_to_decimal(value.as_bytes(), scale).unwrap().as_slice(),
                 expected.as_bytes()
             );
         }
@@ -511,7 +459,7 @@ mod tests {
         ) {
             let sign = if negative { "-" } else { "" };
             let value = format!("{sign}{whole}.{fraction}");
-            let json = text(|out| decimal(value.as_bytes(), fraction.len() as u32, out));
+            let json = text(|out| decimal(value.as_bytes(), u32::try_from(fraction.len()).unwrap(), out));
             let bytes = BASE64_STANDARD.decode(json.trim_matches('"')).unwrap();
             let expected: BigInt = format!("{sign}{whole}{fraction}").parse().unwrap();
             prop_assert_eq!(bytes, expected.to_signed_bytes_be());

@@ -35,26 +35,16 @@ pub(crate) fn bits(text: &[u8], whole: bool, out: &mut Vec<u8>) -> Result<(), Ma
 
 fn coordinate(text: &[u8]) -> Result<f64, Malformed> {
     let text = std::str::from_utf8(text).map_err(|_| Malformed("expected a number"))?;
-    text.trim()
-        .parse()
-        .map_err(|_| Malformed("expected a number"))
+    text.trim().parse().map_err(|_| Malformed("expected a number"))
 }
 
 /// `(1,2)` as `{"x":1.0,"y":2.0,"wkb":…,"srid":null}`.
 pub(crate) fn point(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let malformed = Malformed("expected a point like (1,2)");
-    let inner = text
-        .strip_prefix(b"(")
-        .and_then(|text| text.strip_suffix(b")"))
-        .ok_or(malformed)?;
-    let comma = inner
-        .iter()
-        .position(|&byte| byte == b',')
-        .ok_or(malformed)?;
-    let (x, y) = (
-        coordinate(&inner[..comma])?,
-        coordinate(&inner[comma + 1..])?,
-    );
+    let inner =
+        text.strip_prefix(b"(").and_then(|text| text.strip_suffix(b")")).ok_or(malformed)?;
+    let comma = inner.iter().position(|&byte| byte == b',').ok_or(malformed)?;
+    let (x, y) = (coordinate(&inner[..comma])?, coordinate(&inner[comma + 1..])?);
     out.extend_from_slice(b"{\"x\":");
     numeric::java_double(x, out)?;
     out.extend_from_slice(b",\"y\":");
@@ -70,7 +60,7 @@ pub(crate) fn point(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Extended well-known binary in hexadecimal, as PostGIS shows it: `{"wkb":…,"srid":4326}`.
+/// Extended well-known binary in hexadecimal, as `PostGIS` shows it: `{"wkb":…,"srid":4326}`.
 pub(crate) fn geometry(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     const HAS_SRID: u32 = 0x2000_0000;
     let malformed = Malformed("expected a geometry in hexadecimal");
@@ -91,11 +81,7 @@ pub(crate) fn geometry(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> 
     if kind & HAS_SRID == 0 {
         out.extend_from_slice(b"null");
     } else {
-        out.extend_from_slice(
-            itoa::Buffer::new()
-                .format(word(5).ok_or(malformed)?)
-                .as_bytes(),
-        );
+        out.extend_from_slice(itoa::Buffer::new().format(word(5).ok_or(malformed)?).as_bytes());
     }
     out.push(b'}');
     Ok(())
@@ -104,10 +90,8 @@ pub(crate) fn geometry(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> 
 /// `[1,2,3]` as a JSON array of floats.
 pub(crate) fn vector(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let malformed = Malformed("expected a vector like [1,2,3]");
-    let inner = text
-        .strip_prefix(b"[")
-        .and_then(|text| text.strip_suffix(b"]"))
-        .ok_or(malformed)?;
+    let inner =
+        text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).ok_or(malformed)?;
     out.push(b'[');
     for (index, item) in inner.split(|&byte| byte == b',').enumerate() {
         if index > 0 {
@@ -123,10 +107,8 @@ pub(crate) fn vector(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
 pub(crate) fn sparse_vector(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
     let malformed = Malformed("expected a sparse vector like {1:201}/3000");
     let text = std::str::from_utf8(text).map_err(|_| malformed)?;
-    let (pairs, dimensions) = text
-        .strip_prefix('{')
-        .and_then(|text| text.split_once("}/"))
-        .ok_or(malformed)?;
+    let (pairs, dimensions) =
+        text.strip_prefix('{').and_then(|text| text.split_once("}/")).ok_or(malformed)?;
     if dimensions.parse::<i16>().is_err() {
         return Ok(Outcome::Inexpressible);
     }
@@ -155,10 +137,7 @@ pub(crate) fn java_geometric(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malfo
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         if is_number(&byte) {
-            let end = rest
-                .iter()
-                .position(|byte| !is_number(byte))
-                .unwrap_or(rest.len());
+            let end = rest.iter().position(|byte| !is_number(byte)).unwrap_or(rest.len());
             numeric::java_number(&rest[..end], out)?;
             rest = &rest[end..];
         } else {
@@ -195,10 +174,7 @@ mod tests {
             ("111011010001000110000001000000001", false, "AQIj2gE="),
             ("", false, ""),
         ] {
-            assert_eq!(
-                written(|out| bits(text.as_bytes(), whole, out)),
-                format!("\"{expected}\"")
-            );
+            assert_eq!(written(|out| bits(text.as_bytes(), whole, out)), format!("\"{expected}\""));
         }
         assert_eq!(written(|out| single_bit(b"1", out)), "true");
         assert!(bits(b"012", true, &mut Vec::new()).is_err());
@@ -224,37 +200,19 @@ mod tests {
 
     #[test]
     fn vectors_are_arrays_of_floats() {
-        assert_eq!(
-            written(|out| vector(b"[-0.5,0,1e+10]", out)),
-            "[-0.5,0.0,1.0E10]"
-        );
+        assert_eq!(written(|out| vector(b"[-0.5,0,1e+10]", out)), "[-0.5,0.0,1.0E10]");
         let mut out = Vec::new();
-        assert_eq!(
-            sparse_vector(b"{1:201,9:209}/3000", &mut out).unwrap(),
-            Outcome::Written
-        );
-        assert_eq!(
-            out,
-            br#"{"dimensions":3000,"vector":[[1,201.0],[9,209.0]]}"#
-        );
+        assert_eq!(sparse_vector(b"{1:201,9:209}/3000", &mut out).unwrap(), Outcome::Written);
+        assert_eq!(out, br#"{"dimensions":3000,"vector":[[1,201.0],[9,209.0]]}"#);
         out.clear();
         sparse_vector(b"{}/3000", &mut out).unwrap();
         assert_eq!(out, br#"{"dimensions":3000,"vector":[]}"#);
-        assert_eq!(
-            sparse_vector(b"{}/40000", &mut out).unwrap(),
-            Outcome::Inexpressible
-        );
+        assert_eq!(sparse_vector(b"{}/40000", &mut out).unwrap(), Outcome::Inexpressible);
     }
 
     #[test]
     fn geometric_text_has_the_numbers_of_java() {
-        assert_eq!(
-            written(|out| java_geometric(b"<(10,4),10>", out)),
-            "<(10.0,4.0),10.0>"
-        );
-        assert_eq!(
-            written(|out| java_geometric(b"{1,-1,0}", out)),
-            "{1.0,-1.0,0.0}"
-        );
+        assert_eq!(written(|out| java_geometric(b"<(10,4),10>", out)), "<(10.0,4.0),10.0>");
+        assert_eq!(written(|out| java_geometric(b"{1,-1,0}", out)), "{1.0,-1.0,0.0}");
     }
 }

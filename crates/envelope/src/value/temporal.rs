@@ -6,6 +6,7 @@
 
 use super::calendar::{self, Day, MICROS_PER_SECOND, Moment, SECONDS_PER_DAY};
 use super::{Malformed, Outcome};
+use crate::fragment::signed_digits as integer;
 
 /// Unit of a number of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +27,6 @@ pub(crate) enum TimeForm {
 const INFINITY_MILLIS: i64 = 9_223_372_036_825_200;
 /// Milliseconds Java's driver puts for `-infinity`.
 const NEGATIVE_INFINITY_MILLIS: i64 = -9_223_372_036_832_400;
-
-fn integer(value: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
 
 /// `date` as days since 1970-01-01.
 #[inline]
@@ -110,11 +107,7 @@ fn since_epoch(moment: Moment, unit: Unit) -> Option<i64> {
     match unit {
         Unit::Millis => Some(seconds * 1_000 + micros / 1_000),
         // As Java's TimeUnit: the seconds stop at the limit, the sum wraps.
-        Unit::Micros => Some(
-            seconds
-                .saturating_mul(MICROS_PER_SECOND)
-                .wrapping_add(micros),
-        ),
+        Unit::Micros => Some(seconds.saturating_mul(MICROS_PER_SECOND).wrapping_add(micros)),
         Unit::Nanos => i64::try_from(
             (i128::from(seconds) * i128::from(MICROS_PER_SECOND) + i128::from(micros)) * 1_000,
         )
@@ -182,11 +175,8 @@ fn copy_utc(text: &[u8], width: u8, out: &mut Vec<u8>) -> bool {
         return false;
     }
     // Everything is checked as a whole: only digits and the marks of a timestamp can be in it.
-    let clean = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b':' | b'.'))
-    };
+    let clean =
+        |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b':' | b'.'));
     if !clean(day) || !clean(clock) || !clean(fraction) {
         return false;
     }
@@ -228,50 +218,22 @@ mod tests {
             ("2016-11-04 13:51:30.123456", micros, "1478267490123456"),
             ("2016-11-04 13:51:30.123456", millis, "1478267490123"),
             ("2016-11-04 13:51:30.123456", nanos, "1478267490123456000"),
-            (
-                "2016-11-04 13:51:30.123456",
-                TimeForm::Iso,
-                "\"2016-11-04T13:51:30.123456Z\"",
-            ),
+            ("2016-11-04 13:51:30.123456", TimeForm::Iso, "\"2016-11-04T13:51:30.123456Z\""),
             ("1936-10-25 22:10:12.608", micros, "-1047174587392000"),
-            (
-                "1936-10-25 22:10:12.608",
-                TimeForm::Iso,
-                "\"1936-10-25T22:10:12.608Z\"",
-            ),
+            ("1936-10-25 22:10:12.608", TimeForm::Iso, "\"1936-10-25T22:10:12.608Z\""),
             ("1936-10-25 22:10:12", millis, "-1047174588000"),
             ("1969-12-31 23:59:59.999999", micros, "-1"),
             ("1969-12-31 23:59:59.999999", millis, "-1"),
             ("1969-12-31 23:59:59.999999", nanos, "-1000"),
-            (
-                "1970-01-01 00:00:00",
-                TimeForm::Iso,
-                "\"1970-01-01T00:00:00Z\"",
-            ),
+            ("1970-01-01 00:00:00", TimeForm::Iso, "\"1970-01-01T00:00:00Z\""),
             ("0001-01-31 00:00:00", micros, "-62133004800000000"),
             ("1000-06-15 12:30:45.123456", micros, "-30595922954876544"),
-            (
-                "4713-12-31 23:59:59.999999 BC",
-                micros,
-                "-210831897600000001",
-            ),
+            ("4713-12-31 23:59:59.999999 BC", micros, "-210831897600000001"),
             ("4713-12-31 23:59:59.999999 BC", millis, "-210831897600001"),
-            (
-                "4713-12-31 23:59:59.999999 BC",
-                TimeForm::Iso,
-                "\"-4712-12-31T23:59:59.999999Z\"",
-            ),
+            ("4713-12-31 23:59:59.999999 BC", TimeForm::Iso, "\"-4712-12-31T23:59:59.999999Z\""),
             ("0001-01-01 00:00:00 BC", micros, "-62167219200000000"),
-            (
-                "294246-01-01 23:59:59.999999",
-                micros,
-                "9223339795199999999",
-            ),
-            (
-                "294276-12-31 23:59:59.999999",
-                micros,
-                "-9223372036853775810",
-            ),
+            ("294246-01-01 23:59:59.999999", micros, "9223339795199999999"),
+            ("294276-12-31 23:59:59.999999", micros, "-9223372036853775810"),
             ("294276-12-31 23:59:59.999999", millis, "9224318015999999"),
             ("294276-12-31 23:59:59.999999", nanos, "inexpressible"),
             ("infinity", micros, "9223372036825200000"),
@@ -289,46 +251,18 @@ mod tests {
     #[test]
     fn zoned_timestamps_are_utc_with_the_columns_digits() {
         for (text, width, expected) in [
-            (
-                "2016-11-04 11:51:30.123456+00",
-                6,
-                "2016-11-04T11:51:30.123456Z",
-            ),
+            ("2016-11-04 11:51:30.123456+00", 6, "2016-11-04T11:51:30.123456Z"),
             ("2016-11-05 00:51:30+00", 6, "2016-11-05T00:51:30.000000Z"),
             ("2016-11-05 00:51:30.5+00", 6, "2016-11-05T00:51:30.500000Z"),
             ("2016-11-04 11:51:30.123+00", 3, "2016-11-04T11:51:30.123Z"),
             ("1900-01-01 00:00:00+00", 3, "1900-01-01T00:00:00.000Z"),
             ("1900-01-01 00:00:00+00", 0, "1900-01-01T00:00:00Z"),
-            (
-                "2016-11-04 13:51:30.123456+02",
-                6,
-                "2016-11-04T11:51:30.123456Z",
-            ),
-            (
-                "2016-11-04 13:51:30+05:30",
-                6,
-                "2016-11-04T08:21:30.000000Z",
-            ),
-            (
-                "21016-11-04 06:51:30+00",
-                6,
-                "+21016-11-04T06:51:30.000000Z",
-            ),
-            (
-                "9999-12-31 23:59:59.999999+00",
-                6,
-                "9999-12-31T23:59:59.999999Z",
-            ),
-            (
-                "4713-12-31 23:59:59.999999+00 BC",
-                6,
-                "-4712-12-31T23:59:59.999999Z",
-            ),
-            (
-                "0001-12-31 23:59:59+00 BC",
-                6,
-                "0000-12-31T23:59:59.000000Z",
-            ),
+            ("2016-11-04 13:51:30.123456+02", 6, "2016-11-04T11:51:30.123456Z"),
+            ("2016-11-04 13:51:30+05:30", 6, "2016-11-04T08:21:30.000000Z"),
+            ("21016-11-04 06:51:30+00", 6, "+21016-11-04T06:51:30.000000Z"),
+            ("9999-12-31 23:59:59.999999+00", 6, "9999-12-31T23:59:59.999999Z"),
+            ("4713-12-31 23:59:59.999999+00 BC", 6, "-4712-12-31T23:59:59.999999Z"),
+            ("0001-12-31 23:59:59+00 BC", 6, "0000-12-31T23:59:59.000000Z"),
             ("infinity", 6, "infinity"),
             ("-infinity", 6, "-infinity"),
         ] {
@@ -338,10 +272,7 @@ mod tests {
             assert_eq!(json, format!("\"{expected}\""), "{text}");
         }
         for text in ["2016-11-04 11:51:30.+00", "2016-11-04 \"1:51:30+00", "now"] {
-            assert!(
-                timestamp_with_zone(text.as_bytes(), 6, &mut Vec::new()).is_err(),
-                "{text}"
-            );
+            assert!(timestamp_with_zone(text.as_bytes(), 6, &mut Vec::new()).is_err(), "{text}");
         }
     }
 

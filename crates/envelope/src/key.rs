@@ -1,0 +1,61 @@
+//! The key of a table's records. In: the key columns of a row. Out: the record key, and the key as a header shows it.
+//! Never: a key for a table without one.
+//!
+//! Source: Debezium documentation, "Change event keys"; Kafka Connect, `SimpleHeaderConverter`.
+
+use crate::EnvelopeError;
+use crate::row::{Row, RowError, RowPlan};
+use crate::table::Table;
+use crate::types::Context;
+
+/// How the key of one table version is written.
+#[derive(Debug)]
+pub(crate) struct KeyPlan {
+    /// Up to the payload.
+    head: Box<[u8]>,
+    columns: RowPlan,
+    /// After the payload.
+    close: &'static [u8],
+    header: RowPlan,
+}
+
+impl KeyPlan {
+    /// `None` for a table without key.
+    pub(crate) fn compile(
+        table: &Table,
+        topic: &str,
+        context: &Context<'_>,
+    ) -> Result<Option<Self>, EnvelopeError> {
+        if let Some(&index) = table.key.iter().find(|&&index| index >= table.columns.len()) {
+            return Err(EnvelopeError::KeyColumn {
+                table: format!("{}.{}", table.schema, table.name),
+                index,
+                columns: table.columns.len(),
+            });
+        }
+        if table.key.is_empty() {
+            return Ok(None);
+        }
+        let (columns, schema) = RowPlan::compile(table, &table.key, context)?;
+        let (head, close) = schema.called(format!("{topic}.Key"), None).framing(context.format);
+        Ok(Some(Self { head: head.into(), header: columns.for_header(), columns, close }))
+    }
+
+    /// Appends the record key.
+    pub(crate) fn write(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
+        out.extend_from_slice(&self.head);
+        self.columns.write(row, out)?;
+        out.extend_from_slice(self.close);
+        Ok(())
+    }
+
+    /// Appends the key as the value of a header.
+    pub(crate) fn write_header(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
+        self.header.write(row, out)
+    }
+
+    /// False only if the keys of both rows are the same for sure.
+    pub(crate) fn may_differ(&self, new: Row<'_>, old: Row<'_>) -> bool {
+        self.columns.may_differ(new, old)
+    }
+}

@@ -1,0 +1,86 @@
+//! Streams captured from a real PostgreSQL, encoded and compared with what the real Debezium connector made of the same
+//! SQL. In: `captured/<group>/<case>.json` (frames and the catalog of their moment) and the recordings of `testkit`.
+//! No server is needed. `TRIBUTARY_CAPTURED` and `TRIBUTARY_GOLDEN` name other folders.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the fixtures hold is known; anything else fails the test"
+)]
+
+mod compare;
+mod fixture;
+mod promises;
+mod replay;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Cases that differ on purpose, each with its reason.
+const DELIBERATE: &str = include_str!("../captured/deliberate.txt");
+
+fn folder(variable: &str, own: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(own), PathBuf::from)
+}
+
+fn read(path: &Path) -> Value {
+    let text = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// `group/case` to reason.
+fn deliberate() -> BTreeMap<&'static str, &'static str> {
+    DELIBERATE
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once(' ').unwrap())
+        .collect()
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Differences of every captured case, by `group/case`.
+fn differences() -> BTreeMap<String, Vec<String>> {
+    let captured = folder("TRIBUTARY_CAPTURED", "tests/captured");
+    let golden = folder("TRIBUTARY_GOLDEN", "../testkit/golden");
+    let mut all = BTreeMap::new();
+    for group in entries(&captured).iter().filter(|path| path.is_dir()) {
+        let group_name = group.file_name().unwrap().to_str().unwrap();
+        let config = read(&golden.join(group_name).join("_group.json"));
+        for case in entries(group) {
+            let id = case.file_stem().unwrap().to_str().unwrap();
+            let recorded = read(&golden.join(group_name).join(format!("{id}.json")));
+            let found = match replay::records(&config, &fixture::load(&read(&case))) {
+                Ok(records) => compare::differences(&recorded, &records),
+                Err(error) => vec![error.to_string()],
+            };
+            all.insert(format!("{group_name}/{id}"), found);
+        }
+    }
+    all
+}
+
+#[test]
+fn captured_streams_become_the_recorded_events() {
+    let deliberate = deliberate();
+    let mut cases = 0;
+    let mut wrong = Vec::new();
+    for (case, differences) in differences() {
+        cases += 1;
+        let excused = deliberate.contains_key(case.as_str());
+        match (differences.is_empty(), excused) {
+            (true, false) | (false, true) => {}
+            (true, true) => wrong.push(format!("{case}: no longer differs; take it off the list")),
+            (false, false) => wrong.push(format!("{case}:\n  {}", differences.join("\n  "))),
+        }
+    }
+    assert!(cases > 0, "no captured case found");
+    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
+}
