@@ -7,19 +7,11 @@ use std::time::Duration;
 
 use pgoutput::Lsn;
 
-use crate::sqlstate::class_of;
 use crate::{SlotName, TableName};
 
-/// What an error asks of whoever runs the connector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Try again with backoff: it passes by itself.
-    Transient,
-    /// Stop: somebody has to change something first.
-    Definite,
-    /// Leave quietly: a newer owner is at work.
-    Fenced,
-}
+mod class;
+
+pub use class::Class;
 
 /// An `ErrorResponse` of the server, every field a person may need.
 ///
@@ -379,84 +371,4 @@ pub enum PostgresError {
 
 fn pid_text(pid: Option<i32>) -> String {
     pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
-}
-
-impl PostgresError {
-    /// Whether to try again, to stop, or to leave.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Connect { .. }
-            | Self::ConnectTimeout { .. }
-            | Self::SlotActive { .. }
-            | Self::Closed { .. }
-            | Self::Shutdown { .. }
-            | Self::TooManyConnections { .. }
-            | Self::StreamEnded
-            | Self::SnapshotGone { .. }
-            | Self::SessionAttributes { .. }
-            | Self::Deadline { .. } => Class::Transient,
-            Self::Statement { source, .. } => class_of(&source.sqlstate),
-            Self::TlsRefused { .. }
-            | Self::TlsHandshake { .. }
-            | Self::TlsMaterial { .. }
-            | Self::Authentication { .. }
-            | Self::UnsupportedAuthentication { .. }
-            | Self::CleartextRefused { .. }
-            | Self::Configuration { .. }
-            | Self::SlotMissing { .. }
-            | Self::SlotLost { .. }
-            | Self::WalLevel { .. }
-            | Self::PublicationMissing { .. }
-            | Self::NoPrivilege { .. }
-            | Self::NoReplicaIdentity { .. }
-            | Self::Protocol { .. }
-            | Self::SlotExists { .. }
-            | Self::ServerVersion { .. }
-            | Self::SlotForeign { .. }
-            | Self::NoFreeSlot { .. }
-            | Self::PasswordMissing { .. }
-            | Self::ChannelBinding { .. }
-            | Self::SlotAhead { .. }
-            | Self::Scram { .. } => Class::Definite,
-        }
-    }
-
-    /// The stable code, the name of its page in `docs/errors`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Connect { .. } => "PG001",
-            Self::ConnectTimeout { .. } => "PG002",
-            Self::TlsRefused { .. } => "PG003",
-            Self::TlsHandshake { .. } => "PG004",
-            Self::TlsMaterial { .. } => "PG005",
-            Self::Authentication { .. } => "PG006",
-            Self::UnsupportedAuthentication { .. } => "PG007",
-            Self::CleartextRefused { .. } => "PG008",
-            Self::Configuration { .. } => "PG009",
-            Self::SlotMissing { .. } => "PG010",
-            Self::SlotActive { .. } => "PG011",
-            Self::SlotLost { .. } => "PG012",
-            Self::WalLevel { .. } => "PG013",
-            Self::PublicationMissing { .. } => "PG014",
-            Self::NoPrivilege { .. } => "PG015",
-            Self::NoReplicaIdentity { .. } => "PG016",
-            Self::Protocol { .. } => "PG017",
-            Self::Closed { .. } => "PG018",
-            Self::Shutdown { .. } => "PG019",
-            Self::TooManyConnections { .. } => "PG020",
-            Self::Statement { .. } => "PG021",
-            Self::SlotExists { .. } => "PG022",
-            Self::StreamEnded => "PG023",
-            Self::SnapshotGone { .. } => "PG024",
-            Self::ServerVersion { .. } => "PG025",
-            Self::SlotForeign { .. } => "PG026",
-            Self::Deadline { .. } => "PG027",
-            Self::PasswordMissing { .. } => "PG028",
-            Self::ChannelBinding { .. } => "PG029",
-            Self::SessionAttributes { .. } => "PG030",
-            Self::SlotAhead { .. } => "PG031",
-            Self::Scram { .. } => "PG032",
-            Self::NoFreeSlot { .. } => "PG040",
-        }
-    }
 }

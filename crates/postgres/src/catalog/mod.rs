@@ -1,6 +1,6 @@
 //! What only the catalog knows about tables: types, defaults, keys, partitions, and the server's settings.
 //!
-//! In: a [`Connection`] and an oid. Out: descriptions as the catalog is *now*. The stream's `Relation` message says which
+//! In: a [`Connection`](crate::Connection) and an oid. Out: descriptions as the catalog is *now*. The stream's `Relation` message says which
 //! columns a row has; this says what they mean. Never here: caching of descriptions, decisions about capturing.
 //! Source: PostgreSQL manual, "System Catalogs"; the choice of the fallback key is Debezium's.
 

@@ -32,8 +32,8 @@ fn names(type_: &TypeDescription) -> Vec<String> {
     [vec![type_.name.clone()], below].concat()
 }
 
-fn strings(names: &[&str]) -> Option<Vec<String>> {
-    Some(names.iter().map(|name| (*name).to_owned()).collect())
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 #[tokio::test]
@@ -121,15 +121,19 @@ async fn keys_of_every_kind_come_in_index_order() {
     )
     .await
     .unwrap();
-    assert_eq!(describe(&sql, "pk").await.primary_key, strings(&["c", "a"]));
-    assert_eq!(describe(&sql, "uq").await.unique_key, strings(&["b", "a"]));
-    assert_eq!(describe(&sql, "two").await.unique_key, strings(&["a"]), "first by index name");
-    assert_eq!(describe(&sql, "clustered").await.unique_key, strings(&["z"]));
+    assert_eq!(describe(&sql, "pk").await.primary_key, Some(strings(&["c", "a"])));
+    assert_eq!(describe(&sql, "uq").await.unique_key, Some(strings(&["b", "a"])));
+    assert_eq!(
+        describe(&sql, "two").await.unique_key,
+        Some(strings(&["a"])),
+        "first by index name"
+    );
+    assert_eq!(describe(&sql, "clustered").await.unique_key, Some(strings(&["z"])));
     assert_eq!(describe(&sql, "part").await.unique_key, None);
     let ident = describe(&sql, "ident").await;
     assert_eq!(ident.replica_identity, ReplicaIdentity::Index);
-    assert_eq!(ident.replica_identity_index_columns, strings(&["b", "a"]));
-    assert_eq!(ident.primary_key, strings(&["id"]));
+    assert_eq!(ident.replica_identity_index_columns, Some(strings(&["b", "a"])));
+    assert_eq!(ident.primary_key, Some(strings(&["id"])));
     assert_eq!(describe(&sql, "bare").await.replica_identity, ReplicaIdentity::Nothing);
     assert_eq!(describe(&sql, "plain").await.replica_identity, ReplicaIdentity::Full);
 }
@@ -145,7 +149,7 @@ async fn names_with_quotes_and_capitals_are_kept() {
     .unwrap();
     let table = describe(&sql, "\"My \"\"Schema\".\"Tab.le\"").await;
     assert_eq!((table.schema.as_str(), table.name.as_str()), ("My \"Schema", "Tab.le"));
-    assert_eq!(table.primary_key, strings(&["Key \"1"]));
+    assert_eq!(table.primary_key, Some(strings(&["Key \"1"])));
     assert_eq!(table.table_name().quoted(), "\"My \"\"Schema\".\"Tab.le\"");
 }
 
@@ -171,7 +175,7 @@ async fn a_description_follows_alter_table() {
         .unwrap();
     let table = describe(&sql, "t").await;
     assert_eq!(table.columns.len(), 3);
-    assert_eq!(table.primary_key, strings(&["id"]));
+    assert_eq!(table.primary_key, Some(strings(&["id"])));
     let labels = vec!["a".to_owned(), "b".to_owned()];
     assert_eq!(column(&table, "x").type_.kind, TypeKind::Enum { labels });
 }

@@ -70,7 +70,7 @@ async fn the_server_hears_from_us_while_the_consumer_does_not_read() {
     let server = start(options).await;
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
-    let feedback = Feedback { status_interval: Duration::from_secs(60) };
+    let feedback = Feedback { status_interval: Duration::from_mins(1) };
     let (mut stream, _) = slot_and_stream(&config(&server), "s", feedback).await;
     // More than all buffers between the two hold, so that the reader stands still.
     let fill = "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i";
