@@ -332,3 +332,16 @@ async fn a_server_tells_who_it_is() {
     assert_eq!(walsender.timeline_history(1).await.unwrap(), []);
     assert_eq!(walsender.server_version_num() / 10_000, u32::from(server.major_version()));
 }
+
+/// From PostgreSQL 17 on a slot can follow a failover, and so can whoever asks for it.
+#[tokio::test]
+async fn a_failover_slot_is_one() {
+    let server = start(embedded::PostgresOptions::version(17)).await;
+    let sql = session(&server).await;
+    let mut walsender = ReplicationConnection::connect(&config(&server)).await.unwrap();
+    let failover = CreateSlot { failover: true, snapshot: SnapshotAction::Export, ..PLAIN_SLOT };
+    let created = walsender.create_slot(&slot_name("s"), failover).await.unwrap();
+    assert!(created.snapshot_name.is_some());
+    let state = slot::read(&sql, &slot_name("s")).await.unwrap().unwrap();
+    assert!(state.failover && !state.two_phase && state.invalidation_reason.is_none());
+}

@@ -20,7 +20,10 @@ pub(crate) async fn server() -> Postgres {
     start(PostgresOptions::default()).await
 }
 
+/// Starts a server. `TRIBUTARY_TEST_PG=17` runs the tests that name no version on that one.
 pub(crate) async fn start(options: PostgresOptions) -> Postgres {
+    let wanted = std::env::var("TRIBUTARY_TEST_PG").ok().map(|major| major.parse().unwrap());
+    let options = PostgresOptions { version: options.version.or(wanted), ..options };
     Postgres::start(options, &Silent).await.unwrap()
 }
 

@@ -262,13 +262,13 @@ async fn a_password_travels_in_clear_text_only_inside_tls() {
 }
 
 #[tokio::test]
-async fn direct_negotiation_needs_a_server_that_knows_it() {
+async fn direct_negotiation_works_from_postgresql_17_on() {
     let ours = Authority::new("ours");
     let (certificate, key) = ours.sign("localhost", &["localhost"]);
-    let server = start(with_tls(&certificate, &key, SCRAM)).await;
-    let config = at(&server, "localhost", "sslmode=require&sslnegotiation=direct");
-    match both(&config).await {
-        Ok(used) => assert!(used && server.major_version() >= 17),
-        Err(error) => assert!(server.major_version() < 17, "{error}"),
+    for (version, known) in [(15, false), (17, true)] {
+        let options = with_tls(&certificate, &key, SCRAM);
+        let server = start(PostgresOptions { version: Some(version), ..options }).await;
+        let config = at(&server, "localhost", "sslmode=require&sslnegotiation=direct");
+        assert_eq!(both(&config).await.ok(), known.then_some(true), "{version}");
     }
 }
