@@ -4,6 +4,7 @@
 //! Source: Debezium documentation, "Change event keys"; Kafka Connect, `SimpleHeaderConverter`.
 
 use crate::EnvelopeError;
+use crate::fragment::Fragment;
 use crate::row::{Row, RowError, RowPlan};
 use crate::table::Table;
 use crate::types::Context;
@@ -12,7 +13,7 @@ use crate::types::Context;
 #[derive(Debug)]
 pub(crate) struct KeyPlan {
     /// Up to the payload.
-    head: Box<[u8]>,
+    head: Fragment,
     columns: RowPlan,
     /// After the payload.
     close: &'static [u8],
@@ -38,12 +39,12 @@ impl KeyPlan {
         }
         let (columns, schema) = RowPlan::compile(table, &table.key, context)?;
         let (head, close) = schema.called(format!("{topic}.Key"), None).framing(context.format);
-        Ok(Some(Self { head: head.into(), header: columns.for_header(), columns, close }))
+        Ok(Some(Self { head: Fragment::new(head), header: columns.for_header(), columns, close }))
     }
 
     /// Appends the record key.
     pub(crate) fn write(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
-        out.extend_from_slice(&self.head);
+        self.head.write(out);
         self.columns.write(row, out)?;
         out.extend_from_slice(self.close);
         Ok(())

@@ -63,7 +63,7 @@ impl MessagePlan {
         json::string(prefix.as_bytes(), key);
         key.push(b'}');
         key.extend_from_slice(self.key_close);
-        self.write_value(at, prefix, content, &mut scratch.value);
+        self.write_value(at, prefix, content, scratch);
         let has_id = event_id::write(&self.settings, at, 0, &mut scratch.event_id);
         let id = self.settings.event_id_header.as_ref().filter(|_| has_id);
         let header = id.map(|name| Header { name, value: &scratch.event_id });
@@ -81,14 +81,15 @@ impl MessagePlan {
         at: &SourcePosition<'_>,
         prefix: &str,
         content: &[u8],
-        out: &mut Vec<u8>,
+        scratch: &mut Scratch,
     ) {
+        let Scratch { value: out, memos, .. } = scratch;
         out.clear();
         out.extend_from_slice(&self.value_head);
         out.extend_from_slice(b"{\"op\":\"m\",\"ts_ms\":");
-        source::millis(at.processed_at_unix_ns, out);
+        source::millis(at.processed_at_unix_ns, memos, out);
         out.extend_from_slice(b",\"source\":");
-        self.source.write(at, out);
+        self.source.write(at, memos, out);
         out.extend_from_slice(b",\"transaction\":null,\"message\":{\"prefix\":");
         json::string(prefix.as_bytes(), out);
         out.extend_from_slice(b",\"content\":");

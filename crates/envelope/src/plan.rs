@@ -8,6 +8,7 @@ use std::sync::Arc;
 use pgoutput::TupleValue;
 use smallvec::SmallVec;
 
+use crate::fragment::Fragment;
 use crate::key::KeyPlan;
 use crate::position::SourcePosition;
 use crate::record::{Header, OldRow, Record, Scratch};
@@ -32,7 +33,7 @@ pub struct TablePlan {
     rows: RowPlan,
     source: SourceBlock,
     /// Up to the value of `before`.
-    head: Box<[u8]>,
+    head: Fragment,
     /// After the value of `ts_ns`.
     close: &'static [u8],
 }
@@ -66,7 +67,7 @@ impl TablePlan {
             key: KeyPlan::compile(&table, &topic, &context(settings.key))?,
             source: SourceBlock::new(settings, &table.schema, &table.name),
             rows,
-            head: head.into(),
+            head: Fragment::new(head),
             close: if close.is_empty() { b"}" } else { b"}}" },
             topic,
             settings: Arc::clone(settings),
@@ -134,11 +135,7 @@ impl TablePlan {
             }
         }
         let before = old.map(|values| Row { values, old: None });
-        self.write_event(
-            &Event { operation: b'u', before, after: Some(new) },
-            at,
-            &mut scratch.value,
-        )?;
+        self.write_event(&Event { operation: b'u', before, after: Some(new) }, at, scratch)?;
         self.emit(at, Emission::VALUE, out, scratch);
         Ok(())
     }
@@ -161,11 +158,7 @@ impl TablePlan {
         let row = Row { values, old: None };
         scratch.key.clear();
         self.write_key(row, &mut scratch.key)?;
-        self.write_event(
-            &Event { operation: b'd', before: Some(row), after: None },
-            at,
-            &mut scratch.value,
-        )?;
+        self.write_event(&Event { operation: b'd', before: Some(row), after: None }, at, scratch)?;
         self.emit(at, Emission::VALUE, out, scratch);
         if self.settings.tombstones_on_delete {
             self.emit(at, Emission::TOMBSTONE, out, scratch);
@@ -183,11 +176,7 @@ impl TablePlan {
         if self.settings.skipped_operations.truncate {
             return Ok(());
         }
-        self.write_event(
-            &Event { operation: b't', before: None, after: None },
-            at,
-            &mut scratch.value,
-        )?;
+        self.write_event(&Event { operation: b't', before: None, after: None }, at, scratch)?;
         self.emit(at, Emission { keyed: false, ..Emission::VALUE }, out, scratch);
         Ok(())
     }
@@ -204,11 +193,7 @@ impl TablePlan {
         let row = Row { values: after, old: None };
         scratch.key.clear();
         self.write_key(row, &mut scratch.key)?;
-        self.write_event(
-            &Event { operation, before: None, after: Some(row) },
-            at,
-            &mut scratch.value,
-        )?;
+        self.write_event(&Event { operation, before: None, after: Some(row) }, at, scratch)?;
         self.emit(at, Emission::VALUE, out, scratch);
         Ok(())
     }
@@ -249,7 +234,7 @@ impl TablePlan {
             self.write_event(
                 &Event { operation: b'd', before: Some(old), after: None },
                 at,
-                &mut scratch.value,
+                scratch,
             )?;
             self.emit(at, Emission { key_header, ..Emission::VALUE }, out, scratch);
             if self.settings.tombstones_on_delete {
@@ -262,7 +247,7 @@ impl TablePlan {
             self.write_event(
                 &Event { operation: b'c', before: None, after: Some(new) },
                 at,
-                &mut scratch.value,
+                scratch,
             )?;
             let key_header = Some(OLD_KEY_HEADER);
             self.emit(at, Emission { number: 2, key_header, ..Emission::VALUE }, out, scratch);
@@ -289,18 +274,19 @@ impl TablePlan {
         &self,
         event: &Event<'_>,
         at: &SourcePosition<'_>,
-        out: &mut Vec<u8>,
+        scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
+        let Scratch { value: out, memos, .. } = scratch;
         out.clear();
-        out.extend_from_slice(&self.head);
+        self.head.write(out);
         self.write_row(event.before, out)?;
         out.extend_from_slice(b",\"after\":");
         self.write_row(event.after, out)?;
         out.extend_from_slice(b",\"source\":");
-        self.source.write(at, out);
+        self.source.write(at, memos, out);
         out.extend_from_slice(b",\"transaction\":null,\"op\":\"");
         out.extend_from_slice(&[event.operation, b'"', b',']);
-        source::processing_times(at.processed_at_unix_ns, out);
+        source::processing_times(at.processed_at_unix_ns, memos, out);
         out.extend_from_slice(self.close);
         Ok(())
     }

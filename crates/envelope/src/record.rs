@@ -3,6 +3,8 @@
 
 use pgoutput::TupleValue;
 
+use crate::source::Memos;
+
 /// One Kafka record, without its timestamp.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
@@ -53,4 +55,5 @@ pub struct Scratch {
     pub(crate) value: Vec<u8>,
     pub(crate) key_header: Vec<u8>,
     pub(crate) event_id: Vec<u8>,
+    pub(crate) memos: Memos,
 }

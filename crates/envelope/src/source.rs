@@ -3,9 +3,7 @@
 //!
 //! Source: Debezium documentation, "PostgreSQL connector: Change events", `source`.
 
-use pgoutput::Lsn;
-
-use crate::fragment::{self, Fragment};
+use crate::fragment::{self, Fragment, Memo};
 use crate::position::{SnapshotMarker, SourcePosition};
 use crate::settings::EncoderSettings;
 use crate::value::json;
@@ -51,8 +49,9 @@ impl SourceBlock {
     }
 
     /// Appends the block.
-    pub(crate) fn write(&self, at: &SourcePosition<'_>, out: &mut Vec<u8>) {
-        let times = Times::of_micros(at.committed_at_unix_us);
+    pub(crate) fn write(&self, at: &SourcePosition<'_>, memos: &mut Memos, out: &mut Vec<u8>) {
+        let times = Times::of_micros(at.committed_at_unix_us, &mut memos.committed_at);
+        let lsn = at.lsn.map(|lsn| fragment::decimal(lsn.as_u64()));
         self.head.write(out);
         times.millis(out);
         if at.snapshot == SnapshotMarker::False {
@@ -62,17 +61,18 @@ impl SourceBlock {
             json::string(at.snapshot.as_str().as_bytes(), out);
             self.database.write(out);
         }
-        sequence_part(at.last_commit_lsn, out);
+        let last_commit = at.last_commit_lsn.map(|lsn| memos.last_commit.decimal(lsn.as_u64()));
+        sequence_part(last_commit, out);
         out.push(b',');
-        sequence_part(at.lsn, out);
+        sequence_part(lsn.as_ref(), out);
         out.extend_from_slice(b"]\",\"ts_us\":");
         times.micros(out);
         out.extend_from_slice(b",\"ts_ns\":");
         times.nanos(out);
         self.table.write(out);
-        number(at.xid, out);
+        number(at.xid.map(|xid| memos.xid.decimal(xid)), out);
         out.extend_from_slice(b",\"lsn\":");
-        number(at.lsn.map(Lsn::as_u64), out);
+        number(lsn.as_ref(), out);
         // `xmin.fetch.interval.ms` is what would fill it; without it the connector never does.
         out.extend_from_slice(b",\"xmin\":null,\"origin\":");
         match at.origin {
@@ -80,17 +80,27 @@ impl SourceBlock {
             None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"origin_lsn\":");
-        number(at.origin_lsn.map(Lsn::as_u64), out);
+        let origin_lsn = at.origin_lsn.map(|lsn| fragment::decimal(lsn.as_u64()));
+        number(origin_lsn.as_ref(), out);
         out.push(b'}');
     }
 }
 
+/// Numbers that the rows of one transaction share.
+#[derive(Debug, Default)]
+pub(crate) struct Memos {
+    committed_at: Memo,
+    processed_at: Memo,
+    last_commit: Memo,
+    xid: Memo,
+}
+
 #[inline]
-fn sequence_part(lsn: Option<Lsn>, out: &mut Vec<u8>) {
+fn sequence_part(lsn: Option<&([u8; 24], usize)>, out: &mut Vec<u8>) {
     match lsn {
-        Some(lsn) => {
+        Some(digits) => {
             out.extend_from_slice(b"\\\"");
-            fragment::digits(lsn.as_u64(), out);
+            fragment::append(digits, out);
             out.extend_from_slice(b"\\\"");
         }
         None => out.extend_from_slice(b"null"),
@@ -98,16 +108,16 @@ fn sequence_part(lsn: Option<Lsn>, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn number(value: Option<u64>, out: &mut Vec<u8>) {
-    match value {
-        Some(value) => fragment::digits(value, out),
+fn number(digits: Option<&([u8; 24], usize)>, out: &mut Vec<u8>) {
+    match digits {
+        Some(digits) => fragment::append(digits, out),
         None => out.extend_from_slice(b"null"),
     }
 }
 
 /// Appends `"ts_ms":…,"ts_us":…,"ts_ns":…`.
-pub(crate) fn processing_times(unix_ns: i64, out: &mut Vec<u8>) {
-    let times = Times::of_nanos(unix_ns);
+pub(crate) fn processing_times(unix_ns: i64, memos: &mut Memos, out: &mut Vec<u8>) {
+    let times = Times::of_nanos(unix_ns, &mut memos.processed_at);
     out.extend_from_slice(b"\"ts_ms\":");
     times.millis(out);
     out.extend_from_slice(b",\"ts_us\":");
@@ -117,8 +127,8 @@ pub(crate) fn processing_times(unix_ns: i64, out: &mut Vec<u8>) {
 }
 
 /// Appends the milliseconds of a moment.
-pub(crate) fn millis(unix_ns: i64, out: &mut Vec<u8>) {
-    Times::of_nanos(unix_ns).millis(out);
+pub(crate) fn millis(unix_ns: i64, memos: &mut Memos, out: &mut Vec<u8>) {
+    Times::of_nanos(unix_ns, &mut memos.processed_at).millis(out);
 }
 
 /// One moment in three units. Its nanoseconds are rendered once; the others are the beginning of their digits.
@@ -128,17 +138,17 @@ struct Times {
 }
 
 impl Times {
-    fn of_micros(unix_us: i64) -> Self {
-        Self::new(unix_us, 3)
+    fn of_micros(unix_us: i64, memo: &mut Memo) -> Self {
+        Self::new(unix_us, 3, memo)
     }
 
-    fn of_nanos(unix_ns: i64) -> Self {
-        Self::new(unix_ns, 0)
+    fn of_nanos(unix_ns: i64, memo: &mut Memo) -> Self {
+        Self::new(unix_ns, 0, memo)
     }
 
     /// Nothing that is stamped lies before 1970.
-    fn new(value: i64, zeros: usize) -> Self {
-        let (digits, length) = fragment::decimal(value.max(0).unsigned_abs());
+    fn new(value: i64, zeros: usize, memo: &mut Memo) -> Self {
+        let &(digits, length) = memo.decimal(value.max(0).unsigned_abs());
         Self { digits, length: if value > 0 { length + zeros } else { 1 } }
     }
 
@@ -148,9 +158,7 @@ impl Times {
         if self.length <= dropped {
             return out.push(b'0');
         }
-        let end = out.len() + self.length - dropped;
-        out.extend_from_slice(&self.digits);
-        out.truncate(end);
+        fragment::append(&(self.digits, self.length - dropped), out);
     }
 
     fn millis(&self, out: &mut Vec<u8>) {
@@ -169,11 +177,12 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pgoutput::Lsn;
     use proptest::prelude::*;
 
     fn block(settings: &EncoderSettings, at: &SourcePosition<'_>) -> String {
         let mut out = Vec::new();
-        SourceBlock::new(settings, "public", "t").write(at, &mut out);
+        SourceBlock::new(settings, "public", "t").write(at, &mut Memos::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -230,7 +239,7 @@ mod tests {
         #[test]
         fn times_are_one_moment_in_three_units(unix_ns in prop_oneof![0..i64::MAX, 0..10_000_000_i64]) {
             let mut out = b"{".to_vec();
-            processing_times(unix_ns, &mut out);
+            processing_times(unix_ns, &mut Memos::default(), &mut out);
             out.push(b'}');
             let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
             prop_assert_eq!(json["ts_ms"].as_i64(), Some(unix_ns / 1_000_000));

@@ -4,6 +4,8 @@
 //! Source: RFC 8259 §7; what Jackson does beyond it: only `"`, `\` and control characters are escaped, these with the
 //! short form where there is one, else as `\u00XX` in upper-case hexadecimal.
 
+use crate::fragment::few;
+
 /// Source bytes per round. Bounds how far the output is made larger than needed.
 const BLOCK: usize = 1024;
 
@@ -21,7 +23,7 @@ pub(crate) fn string(text: &[u8], out: &mut Vec<u8>) {
 #[inline]
 pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
     let clean = clean_words(text);
-    out.extend_from_slice(&text[..clean]);
+    few(&text[..clean], out);
     for block in text[clean..].chunks(BLOCK) {
         escape_block(block, out);
     }
@@ -40,43 +42,44 @@ fn clean_words(text: &[u8]) -> usize {
 
 fn escape_block(text: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    // Two bytes for each, and a pair that may be written past the end.
-    out.resize(start + 2 * text.len() + 2, 0);
+    // Two bytes for each, and a word that may be written past the end.
+    out.resize(start + 2 * text.len() + 8, 0);
     let (read, written) = escape_short(text, &mut out[start..]);
     out.truncate(start + written);
     escape_any(&text[read..], out);
 }
 
 /// Escapes up to the first control character without a short form; returns bytes read and written.
+///
+/// Each step writes eight bytes and keeps those before the next that needs an escape.
 fn escape_short(text: &[u8], out: &mut [u8]) -> (usize, usize) {
     let (words, rest) = text.as_chunks::<8>();
-    let (mut read, mut written) = (0, 0);
-    for word in words {
-        if is_clean(*word) {
-            out[written..written + 8].copy_from_slice(word);
-            (read, written) = (read + 8, written + 8);
-        } else if !escape_bytes(word, out, &mut read, &mut written) {
-            return (read, written);
+    let mut written = 0;
+    let tail = (!rest.is_empty()).then(|| (padded(rest), rest.len()));
+    for (index, (bytes, length)) in words.iter().map(|word| (*word, 8)).chain(tail).enumerate() {
+        let mut word = u64::from_le_bytes(bytes);
+        let mut marks = dirty_marks(word);
+        let mut left = length;
+        while marks != 0 {
+            let clean = marks.trailing_zeros() as usize / 8;
+            let letter = ESCAPES[usize::from((word >> (8 * clean)).to_le_bytes()[0])];
+            out[written..written + 8].copy_from_slice(&word.to_le_bytes());
+            written += clean;
+            left -= clean;
+            if letter == b'u' {
+                return (8 * index + length - left, written);
+            }
+            out[written..written + 2].copy_from_slice(&[b'\\', letter]);
+            written += 2;
+            left -= 1;
+            // In two steps: the whole word may be gone.
+            word = word >> (8 * clean) >> 8;
+            marks = marks >> (8 * clean) >> 8;
         }
+        out[written..written + 8].copy_from_slice(&word.to_le_bytes());
+        written += left;
     }
-    escape_bytes(rest, out, &mut read, &mut written);
-    (read, written)
-}
-
-/// Escapes byte by byte, without a branch on whether one needs it; false at a control character without a short form.
-#[inline]
-fn escape_bytes(text: &[u8], out: &mut [u8], read: &mut usize, written: &mut usize) -> bool {
-    for &byte in text {
-        let letter = ESCAPES[usize::from(byte)];
-        if letter == b'u' {
-            return false;
-        }
-        let escaped = usize::from(letter != 0);
-        out[*written..*written + 2].copy_from_slice(&[[byte, b'\\'][escaped], letter]);
-        *written += 1 + escaped;
-        *read += 1;
-    }
-    true
+    (text.len(), written)
 }
 
 /// Fewer than eight bytes, filled up with bytes that need no escape.
@@ -92,15 +95,21 @@ fn padded(rest: &[u8]) -> [u8; 8] {
 /// True if no byte of the word needs an escape.
 #[inline]
 fn is_clean(word: [u8; 8]) -> bool {
+    dirty_marks(u64::from_le_bytes(word)) == 0
+}
+
+/// The highest bit of each byte that needs an escape: a quote, a backslash or a control character.
+#[inline]
+fn dirty_marks(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let word = u64::from_le_bytes(word);
-    let zero_in = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quote = zero_in(word ^ (ONES * 0x22));
-    let backslash = zero_in(word ^ (ONES * 0x5C));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    // A borrow marks a clean byte only beside one that is marked rightly.
-    (quote | backslash | control) & HIGH == 0
+    const HIGH: u64 = ONES * 0x80;
+    const LOW: u64 = ONES * 0x7F;
+    // No sum reaches the next byte, so each byte is judged alone.
+    let not_zero = |word: u64| ((word & LOW) + LOW) | word;
+    let plain = not_zero(word ^ (ONES * 0x22))
+        & not_zero(word ^ (ONES * 0x5C))
+        & (((word & LOW) + ONES * 0x60) | word);
+    !plain & HIGH
 }
 
 /// The letter of the short escape; `u` without one, 0 for what needs none.

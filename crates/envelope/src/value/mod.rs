@@ -16,6 +16,7 @@ pub(crate) mod temporal;
 use array::NullElement;
 use temporal::TimeForm;
 
+use crate::fragment::few;
 use crate::settings::BinaryHandling;
 
 /// The text is not of the type; says what was expected.
@@ -178,7 +179,7 @@ fn integer(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
     if digits.is_empty() || !all_digits {
         return Err(Malformed("expected an integer"));
     }
-    out.extend_from_slice(text);
+    few(text, out);
     Ok(Outcome::Written)
 }
 

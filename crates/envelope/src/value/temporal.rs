@@ -175,8 +175,10 @@ fn copy_utc(text: &[u8], width: u8, out: &mut Vec<u8>) -> bool {
         return false;
     }
     // Everything is checked as a whole: only digits and the marks of a timestamp can be in it.
-    let clean =
-        |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b':' | b'.'));
+    // `-`, `.`, the digits and `:` are neighbours, with only `/` between them.
+    let clean = |bytes: &[u8]| {
+        bytes.iter().fold(true, |all, byte| all & (matches!(byte, b'-'..=b':') & (*byte != b'/')))
+    };
     if !clean(day) || !clean(clock) || !clean(fraction) {
         return false;
     }
