@@ -68,7 +68,9 @@ pub(crate) fn few(bytes: &[u8], out: &mut Vec<u8>) {
         out.truncate(end - 4);
         out.extend_from_slice(last);
     } else if bytes.len() < 4 {
-        bytes.iter().for_each(|&byte| out.push(byte));
+        for &byte in bytes {
+            out.push(byte);
+        }
     } else {
         out.extend_from_slice(bytes);
     }
@@ -93,11 +95,11 @@ pub(crate) fn decimal(value: u64) -> ([u8; 24], usize) {
     let mut end = length;
     // Eight at a time: their divisions do not wait for one another.
     while end >= 8 {
-        digits[end - 8..end].copy_from_slice(&eight_digits(rest % EIGHT_DIGITS));
+        digits[end - 8..end].copy_from_slice(&eight_digits((rest % EIGHT_DIGITS) as u32));
         rest /= EIGHT_DIGITS;
         end -= 8;
     }
-    digits[..end].copy_from_slice(&eight_digits(rest)[8 - end..]);
+    digits[..end].copy_from_slice(&eight_digits((rest % EIGHT_DIGITS) as u32)[8 - end..]);
     (digits, length)
 }
 
@@ -126,23 +128,20 @@ impl Memo {
 
 /// All eight digits of a number below 100,000,000.
 #[inline]
-fn eight_digits(value: u64) -> [u8; 8] {
-    let (high, low) = (value / 10_000, value % 10_000);
-    let mut digits = [0; 8];
-    for (pair, number) in [high / 100, high % 100, low / 100, low % 100].into_iter().enumerate() {
-        let at = 2 * (number as usize).min(99);
-        digits[2 * pair..2 * pair + 2].copy_from_slice(&PAIRS[at..at + 2]);
-    }
-    digits
+fn eight_digits(value: u32) -> [u8; 8] {
+    let (high, low) = (value / 10_000 % 10_000, value % 10_000);
+    let pair = |number: u32| PAIRS[number as usize];
+    let (a, b) = (pair(high / 100), pair(high % 100));
+    let (c, d) = (pair(low / 100), pair(low % 100));
+    [a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1]]
 }
 
 /// `00` to `99`.
-const PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
     let mut number = 0;
     while number < 100 {
-        pairs[2 * number] = b"0123456789"[number / 10];
-        pairs[2 * number + 1] = b"0123456789"[number % 10];
+        pairs[number] = [b"0123456789"[number / 10], b"0123456789"[number % 10]];
         number += 1;
     }
     pairs

@@ -37,7 +37,8 @@ fn encode_with(alphabet: &[u8; 64], bytes: &[u8], out: &mut Vec<u8>) {
 #[inline]
 fn quad(alphabet: &[u8; 64], bytes: [u8; 3]) -> [u8; 4] {
     let word = u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]);
-    [18, 12, 6, 0].map(|shift| alphabet[(word >> shift & 63) as usize])
+    let letter = |shift: u32| alphabet[(word >> shift & 63) as usize];
+    [letter(18), letter(12), letter(6), letter(0)]
 }
 
 /// Appends bytes as the setting wants them, with quotes.
