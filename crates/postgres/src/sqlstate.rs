@@ -105,17 +105,30 @@ pub(crate) fn is_missing_snapshot(sqlstate: &str) -> bool {
     matches!(sqlstate, "22023" | "42704" | "55000")
 }
 
+/// What a warning in a running stream means, if it means that changes are missing.
+///
+/// From PostgreSQL 18 on a publication that does not exist is skipped with this warning, and with it every change it would
+/// have held. Before, it was an error; it stays one here.
+pub(crate) fn stream_warning(notice: ServerError, publications: &str) -> Option<PostgresError> {
+    let skipped = notice.severity == "WARNING" && notice.sqlstate == "55000";
+    skipped.then(|| missing_publication(Box::new(notice), publications))
+}
+
 /// Why the server ended a running stream.
 pub(crate) fn stream_error(source: Box<ServerError>, publications: &str) -> PostgresError {
     match source.sqlstate.as_str() {
         // Publications are looked up at the first change, long after the stream has begun.
-        "42704" => PostgresError::PublicationMissing {
-            publication: publications.to_owned(),
-            fix: "create the publication, and start with a new slot: the slot reads the catalog as it was then"
-                .to_owned(),
-            source: Some(source),
-        },
+        "42704" => missing_publication(source, publications),
         _ => statement_error("go on streaming", source),
+    }
+}
+
+fn missing_publication(source: Box<ServerError>, publications: &str) -> PostgresError {
+    PostgresError::PublicationMissing {
+        publication: publications.to_owned(),
+        fix: "create the publication, and start with a new slot: the slot reads the catalog as it was then"
+            .to_owned(),
+        source: Some(source),
     }
 }
 

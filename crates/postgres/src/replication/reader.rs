@@ -18,9 +18,10 @@ use super::chunk::WalChunk;
 use super::feedback::Signals;
 use crate::PostgresError;
 use crate::session::{
-    COPY_DATA, HEADER_BYTES, Stream, closed, frame_len, impossible_length, server_error, unexpected,
+    COPY_DATA, HEADER_BYTES, Stream, closed, frame_len, impossible_length, server_error,
+    server_notice, unexpected,
 };
-use crate::sqlstate::stream_error;
+use crate::sqlstate::{stream_error, stream_warning};
 
 /// A chunk is handed on at this size at the latest; one message may be larger.
 pub(super) const CHUNK_BYTES_MAX: usize = 512 * 1024;
@@ -143,7 +144,10 @@ impl Reader {
                 Err(stream_error(Box::new(server_error(&body)), &self.publications))
             }
             Some(Message::CopyDone) => Err(PostgresError::StreamEnded),
-            Some(Message::NoticeResponse(_) | Message::ParameterStatus(_)) => Ok(()),
+            Some(Message::NoticeResponse(body)) => {
+                stream_warning(server_notice(&body), &self.publications).map_or(Ok(()), Err)
+            }
+            Some(Message::ParameterStatus(_)) => Ok(()),
             _ => Err(unexpected("the replication stream")),
         }
     }

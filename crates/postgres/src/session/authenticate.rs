@@ -14,8 +14,9 @@ use crate::{ChannelBinding, ConnectionConfig, PostgresError};
 
 /// Settings of every session, so that pgoutput text and COPY text are the same values whatever the server's defaults,
 /// and so that no timeout meant for applications ends a long COPY or an exported snapshot.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("client_encoding", "UTF8"),
+    ("client_min_messages", "warning"),
     ("DateStyle", "ISO, MDY"),
     ("IntervalStyle", "postgres"),
     ("TimeZone", "UTC"),

@@ -14,7 +14,7 @@ mod wire;
 pub(crate) use frame::{COPY_DATA, HEADER_BYTES, frame_len};
 pub(crate) use replay::Replayed;
 pub(crate) use transport::Stream;
-pub(crate) use wire::{Wire, closed, impossible_length, server_error, unexpected};
+pub(crate) use wire::{Wire, closed, impossible_length, server_error, server_notice, unexpected};
 
 use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;

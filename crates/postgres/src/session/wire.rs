@@ -6,7 +6,9 @@ use std::io;
 
 use bytes::{Buf, BytesMut};
 use fallible_iterator::FallibleIterator as _;
-use postgres_protocol::message::backend::{ErrorFields, ErrorResponseBody, Header, Message};
+use postgres_protocol::message::backend::{
+    ErrorFields, ErrorResponseBody, Header, Message, NoticeResponseBody,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Stream;
@@ -112,6 +114,11 @@ pub(crate) fn impossible_length(length: u32) -> PostgresError {
 
 /// Reads the fields of an `ErrorResponse`.
 pub(crate) fn server_error(body: &ErrorResponseBody) -> ServerError {
+    fields(body.fields())
+}
+
+/// Reads the fields of a `NoticeResponse`, which are those of an error.
+pub(crate) fn server_notice(body: &NoticeResponseBody) -> ServerError {
     fields(body.fields())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgoutput::Lsn;
 use postgres::{
     Class, ConnectionConfig, CreateSlot, Feedback, PostgresError, ReplicationConnection,
-    SnapshotAction, connect, slot,
+    ReplicationStream, SnapshotAction, connect, slot,
 };
 use tokio::time::timeout;
 
@@ -18,6 +18,18 @@ const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICA
 
 fn fast() -> Feedback {
     Feedback { status_interval: Duration::from_millis(300) }
+}
+
+/// Why a stream ends.
+async fn end_of(stream: &mut ReplicationStream) -> PostgresError {
+    let read = async {
+        loop {
+            if let Err(error) = stream.next().await {
+                return error;
+            }
+        }
+    };
+    timeout(DEADLINE, read).await.expect("the stream did not end in time")
 }
 
 #[tokio::test]
@@ -167,12 +179,7 @@ async fn the_end_of_the_server_is_transient() {
     sql.batch_execute(TABLE).await.unwrap();
     let (mut stream, _) = slot_and_stream(&config(&server), "s", fast()).await;
     server.shut_down(embedded::StopMode::Immediate).await;
-    let error = loop {
-        match timeout(DEADLINE, stream.next()).await.unwrap() {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
+    let error = end_of(&mut stream).await;
     assert_eq!(error.class(), Class::Transient, "{error}");
     let again = connect(&config(&server)).await.err().unwrap();
     assert_eq!((again.code(), again.class()), ("PG001", Class::Transient));
@@ -186,12 +193,7 @@ async fn a_walsender_ended_by_hand_is_transient() {
     let (mut stream, _) = slot_and_stream(&config(&server), "s", fast()).await;
     let state = slot::read(&sql, &slot_name("s")).await.unwrap().unwrap();
     assert!(slot::end_stale_walsender(&sql, &state, "tributary").await.unwrap());
-    let error = loop {
-        match timeout(DEADLINE, stream.next()).await.unwrap() {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
+    let error = end_of(&mut stream).await;
     assert_eq!((error.code(), error.class()), ("PG019", Class::Transient), "{error}");
     slot::wait_until_inactive(&sql, &slot_name("s"), DEADLINE).await.unwrap();
 }
@@ -274,12 +276,7 @@ async fn a_missing_publication_is_named_at_the_first_change() {
     sql.batch_execute("CREATE TABLE t (id int PRIMARY KEY)").await.unwrap();
     let (mut stream, _) = slot_and_stream(&config(&server), "s", fast()).await;
     sql.batch_execute("INSERT INTO t VALUES (1)").await.unwrap();
-    let error = loop {
-        match timeout(DEADLINE, stream.next()).await.unwrap() {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
+    let error = end_of(&mut stream).await;
     assert_eq!((error.code(), error.class()), ("PG014", Class::Definite), "{error}");
 }
 
