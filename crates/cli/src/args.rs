@@ -19,10 +19,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 )]
 pub(crate) struct Arguments {
     /// Form of the data on stdout
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORM")]
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORM", display_order = 100)]
     pub(crate) output: Format,
     /// Form of the log on stderr
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORM")]
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORM", display_order = 100)]
     pub(crate) log_format: Format,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -3,6 +3,8 @@
 //! In: key, value and timestamp of one record. Out: one line. Debezium envelopes with and without schema are understood;
 //! anything else is shown as it is. Never here: I/O.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use crate::clock;
@@ -82,7 +84,8 @@ impl Event {
     pub(crate) fn fields(&self) -> String {
         match (self.operation, &self.before, &self.after) {
             (Some('u'), Some(before), Some(after)) => changed(before, after),
-            (Some('d'), Some(before), _) => listed(before, self.key.as_ref()),
+            // Without REPLICA IDENTITY FULL the other columns of `before` are stand-ins, not what was there.
+            (Some('d'), ..) => String::new(),
             (_, _, Some(after)) => listed(after, self.key.as_ref()),
             _ => self.raw.as_deref().map_or_else(String::new, |raw| shortened(raw, 200)),
         }
@@ -104,6 +107,33 @@ impl Event {
     /// `16/B374D848`.
     pub(crate) fn position(&self) -> Option<String> {
         self.lsn.map(|lsn| pgoutput::Lsn::new(lsn).to_string())
+    }
+}
+
+/// The last known rows, to show what an update has changed where the source does not send the row before.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    rows: HashMap<(Option<String>, String), Map<String, Value>>,
+}
+
+/// Rows remembered; beyond that it forgets all and begins anew.
+const ROWS_REMEMBERED_MAX: usize = 20_000;
+
+impl Memory {
+    /// Fills in the row before an update, if it is known, and remembers the row after.
+    pub(crate) fn complete(&mut self, event: &mut Event) {
+        let key = (event.table.clone(), event.key_text());
+        let Some(after) = &event.after else {
+            self.rows.remove(&key);
+            return;
+        };
+        if self.rows.len() >= ROWS_REMEMBERED_MAX {
+            self.rows.clear();
+        }
+        let known = self.rows.insert(key, after.clone());
+        if event.operation == Some('u') && event.before.is_none() {
+            event.before = known;
+        }
     }
 }
 
@@ -204,6 +234,20 @@ mod tests {
         let wrapped = event(r#"{"schema":{},"payload":{"id":1}}"#, &wrapped);
         assert_eq!(wrapped, event(r#"{"id":1}"#, &plain));
         assert_eq!(wrapped.fields(), "b: 2");
+    }
+
+    #[test]
+    fn an_update_without_the_row_before_is_compared_with_the_last_one_seen() {
+        let mut memory = Memory::default();
+        let mut first =
+            event(r#"{"id":1}"#, &format!(r#"{{"after":{{"id":1,"a":"x"}},{SOURCE},"op":"c"}}"#));
+        let mut second = event(
+            r#"{"id":1}"#,
+            &format!(r#"{{"before":null,"after":{{"id":1,"a":"y"}},{SOURCE},"op":"u"}}"#),
+        );
+        memory.complete(&mut first);
+        memory.complete(&mut second);
+        assert_eq!(second.fields(), r#"a: "x" → "y""#);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::{From, TailArguments};
 use crate::error::CliError;
-use crate::event::{Event, latency, time};
+use crate::event::{Event, Memory, latency, time};
 use crate::output::{Colour, Output};
 use crate::readback::read_through;
 use crate::signals::Signals;
@@ -39,7 +39,8 @@ pub(crate) async fn run(arguments: &TailArguments, output: Output) -> Result<Exi
         From::Offset(offset) => StartAt::Offset(offset),
     };
     let mut signals = Signals::listen()?;
-    let mut printed = Printed { count: 0, most: arguments.count, output };
+    let mut printed =
+        Printed { count: 0, most: arguments.count, memory: Memory::default(), output };
     tokio::select! {
         done = read(&client, &topic.topic, start, arguments.follow, &mut printed) => done?,
         _ = signals.next() => {}
@@ -72,25 +73,23 @@ async fn read(
 struct Printed {
     count: u64,
     most: Option<u64>,
+    memory: Memory,
     output: Output,
 }
 
 impl Printed {
     /// Whether more are wanted after this one.
     fn take(&mut self, record: &ConsumedRecord) -> bool {
-        print(record, self.output);
+        if self.output.is_json() {
+            self.output.json(&as_json(record));
+        } else {
+            let mut event = Event::read(record.key.as_deref(), record.value.as_deref());
+            self.memory.complete(&mut event);
+            self.output.line(&line(&event, latency_us(record, &event), self.output));
+        }
         self.count += 1;
         self.most.is_none_or(|most| self.count < most)
     }
-}
-
-fn print(record: &ConsumedRecord, output: Output) {
-    if output.is_json() {
-        output.json(&as_json(record));
-        return;
-    }
-    let event = Event::read(record.key.as_deref(), record.value.as_deref());
-    output.line(&line(&event, latency_us(record, &event), output));
 }
 
 /// From commit in the source to the record's timestamp in Kafka. Rows of a snapshot were committed long before.

@@ -21,7 +21,8 @@ use super::screen::Screen;
 use super::shop::Table;
 use super::summary::Latencies;
 use super::watch::{self, Seen};
-use super::workload::{Session, Shared};
+use super::workload::{Pace, Session, Shared};
+use crate::clock;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::signals::Signals;
@@ -43,6 +44,7 @@ pub(super) struct Live {
     followers: JoinSet<Result<(), KafkaError>>,
     events: mpsc::Receiver<Seen>,
     shared: Arc<Shared>,
+    streaming_since_us: Option<i64>,
     /// From commit to us, of every change so far.
     pub(super) latencies: Latencies,
 }
@@ -73,8 +75,11 @@ impl Live {
         for number in 0..SESSIONS {
             let seed = seed.wrapping_add(u64::from(number));
             let session = Session::open(&config, seed, Arc::clone(&shared)).await?;
-            let pause = Duration::from_secs(1) * SESSIONS / rate;
-            sessions.spawn(session.work(pause, stop_sessions.clone()));
+            let pace = Pace {
+                first: Duration::from_secs(1) * number / rate,
+                every: Duration::from_secs(1) * SESSIONS / rate,
+            };
+            sessions.spawn(session.work(pace, stop_sessions.clone()));
         }
         let mut connector = JoinSet::new();
         let stop = stop_connector.clone();
@@ -89,6 +94,7 @@ impl Live {
             followers,
             events,
             shared,
+            streaming_since_us: None,
             latencies,
         })
     }
@@ -120,24 +126,32 @@ impl Live {
                         _ => CliError::Workload { what: "a reader of the topics ended".to_owned() },
                     });
                 }
-                Some(seen) = self.events.recv() => self.take(&seen, &mut screen),
+                Some(seen) = self.events.recv() => self.take(seen, &mut screen),
                 Ok(()) = self.statuses.changed() => self.note_state(&mut screen),
                 _ = screen.second.tick() => screen.next_second(),
             }
         }
     }
 
-    fn take(&mut self, seen: &Seen, screen: &mut Screen) {
-        if let Some(latency_us) = seen.latency_us {
+    fn take(&mut self, seen: Seen, screen: &mut Screen) {
+        self.measure(&seen);
+        screen.show(seen);
+    }
+
+    /// What was committed during the snapshot had to wait for its end and says nothing about the stream.
+    fn measure(&mut self, seen: &Seen) {
+        let since = self.streaming_since_us.unwrap_or(i64::MAX);
+        if let Some(latency_us) = seen.latency_us.filter(|_| seen.event.committed_us >= Some(since))
+        {
             self.latencies.add(latency_us);
         }
-        screen.show(seen);
     }
 
     fn note_state(&mut self, screen: &mut Screen) {
         let state = self.statuses.borrow_and_update().state.clone();
         if state == State::Streaming {
             self.shared.may_delete.store(true, Ordering::Relaxed);
+            self.streaming_since_us.get_or_insert_with(clock::unix_us);
         }
         screen.state(&state);
     }
@@ -186,11 +200,7 @@ impl Live {
                 self.statuses.borrow().committed.is_some_and(|committed| committed >= end);
             tokio::select! {
                 biased;
-                Some(seen) = self.events.recv() => {
-                    if let Some(latency_us) = seen.latency_us {
-                        self.latencies.add(latency_us);
-                    }
-                }
+                Some(seen) = self.events.recv() => self.measure(&seen),
                 Some(ended) = self.connector.join_next() => return Err(ended_early(ended)),
                 _ = poll.tick(), if !is_done => {}
                 () = std::future::ready(()), if is_done => return Ok(()),

@@ -140,7 +140,7 @@ fn settings(servers: &Servers) -> Result<Settings, CliError> {
         source: Some(servers.database_url()),
         store: Some(servers.store_url()),
         tables: Table::ALL.iter().map(|table| format!("public.{table}")).collect(),
-        exclude_columns: vec!["public.orders.placed_at".to_owned()],
+        exclude_columns: vec!["public.products.purchase_price".to_owned()],
         name: Some(shop::DATABASE.to_owned()),
         set: set.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
     };

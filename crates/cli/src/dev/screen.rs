@@ -6,6 +6,7 @@ use connector::status::State;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::watch::Seen;
+use crate::event::Memory;
 use crate::output::{Colour, Output};
 use crate::tail;
 
@@ -19,6 +20,7 @@ pub(super) struct Screen {
     pub(super) second: Interval,
     shown: u32,
     hidden: u64,
+    memory: Memory,
     state: Option<&'static str>,
 }
 
@@ -26,10 +28,11 @@ impl Screen {
     pub(super) fn new(output: Output) -> Self {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { output, second, shown: 0, hidden: 0, state: None }
+        Self { output, second, shown: 0, hidden: 0, memory: Memory::default(), state: None }
     }
 
-    pub(super) fn show(&mut self, seen: &Seen) {
+    pub(super) fn show(&mut self, mut seen: Seen) {
+        self.memory.complete(&mut seen.event);
         if self.output.is_json() || seen.event.is_tombstone() {
             return;
         }

@@ -37,7 +37,7 @@ impl Table {
                 "SELECT id::text, row_to_json(t)::text FROM (SELECT id, title, price::text AS price, stock, attributes::text AS attributes, version FROM products) t"
             }
             Self::Orders => {
-                "SELECT id::text, row_to_json(t)::text FROM (SELECT id, customer_id, status::text AS status, total::text AS total, note, version FROM orders) t"
+                "SELECT id::text, row_to_json(t)::text FROM (SELECT id, customer_id, status::text AS status, total::text AS total, note, to_char(placed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS placed_at, version FROM orders) t"
             }
             Self::OrderLines => {
                 "SELECT order_id || ',' || line, row_to_json(t)::text FROM (SELECT order_id, line, product_id, quantity, amount::text AS amount, version FROM order_lines) t"
@@ -69,6 +69,7 @@ pub(crate) const SCHEMA: &str = "
         title text NOT NULL,
         price numeric(10,2) NOT NULL,
         stock integer NOT NULL,
+        purchase_price numeric(10,2) NOT NULL,
         attributes jsonb,
         version integer NOT NULL
     );
@@ -99,7 +100,7 @@ pub(crate) const PRODUCTS_AT_FIRST: i64 = 60;
 pub(crate) const FIRST_ROWS: &str = "
     INSERT INTO customers (name, email, loyalty_points, version)
         SELECT 'Customer ' || n, 'customer' || n || '@example.com', 0, 1 FROM generate_series(1, 200) n;
-    INSERT INTO products (title, price, stock, attributes, version)
-        SELECT 'Product ' || n, n * 1.25, 1000, jsonb_build_object('colour', (ARRAY['red','green','blue'])[1 + n % 3]), 1
+    INSERT INTO products (title, price, stock, purchase_price, attributes, version)
+        SELECT 'Product ' || n, n * 1.25, 1000, n * 0.9, jsonb_build_object('colour', (ARRAY['red','green','blue'])[1 + n % 3]), 1
         FROM generate_series(1, 60) n;
 ";

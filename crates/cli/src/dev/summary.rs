@@ -112,7 +112,7 @@ impl Summary {
             format!("Out of order:  {}", self.out_of_order),
             format!("Unexpected:    {}", self.unexpected),
             format!(
-                "Latency:       p50 {}, p99 {} from commit to a read_committed reader",
+                "Latency:       p50 {}, p99 {} from commit to a read_committed reader, while streaming",
                 shown(self.latency_p50_us),
                 shown(self.latency_p99_us)
             ),

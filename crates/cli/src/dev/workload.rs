@@ -10,7 +10,7 @@ use std::time::Duration;
 use postgres::{Connection, ConnectionConfig, PostgresError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,15 @@ pub(crate) struct Shared {
     pub(crate) may_delete: AtomicBool,
     /// Highest order id that was committed.
     pub(crate) newest_order: AtomicI64,
+}
+
+/// When a session works.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Before its first transaction: sessions begin one after the other.
+    pub(crate) first: Duration,
+    /// From one to the next.
+    pub(crate) every: Duration,
 }
 
 type Changes = Vec<(Row, Step)>;
@@ -52,13 +61,13 @@ impl Session {
         })
     }
 
-    /// Works until it is told to stop; one transaction each `pause`.
+    /// Works until it is told to stop; one transaction at a time.
     pub(crate) async fn work(
         mut self,
-        pause: Duration,
+        pace: Pace,
         stop: CancellationToken,
     ) -> Result<Journal, PostgresError> {
-        let mut ticks = interval(pause);
+        let mut ticks = interval_at(Instant::now() + pace.first, pace.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -175,7 +184,7 @@ impl Session {
     ) -> Result<(), tokio_postgres::Error> {
         let product = self.random.random_range(1..=PRODUCTS_AT_FIRST);
         let quantity: i32 = self.random.random_range(1..=5);
-        let sql = "INSERT INTO order_lines (order_id, line, product_id, quantity, amount, version) SELECT $1, $2, id, $4, price * $4, 1 FROM products WHERE id = $3 RETURNING order_id || ',' || line, version";
+        let sql = "INSERT INTO order_lines (order_id, line, product_id, quantity, amount, version) SELECT $1, $2, id, $4::int, price * $4::int, 1 FROM products WHERE id = $3 RETURNING order_id || ',' || line, version";
         self.change(changes, Table::OrderLines, sql, &[&order, &line, &product, &quantity]).await?;
         let sql = "UPDATE products SET stock = stock - $2, version = version + 1 WHERE id = $1 RETURNING id::text, version";
         self.change(changes, Table::Products, sql, &[&product, &quantity]).await?;
