@@ -62,8 +62,12 @@ pub(crate) struct ConnectorArguments {
     /// Connector JSON, as Kafka Connect takes it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tables", "exclude_columns"])]
     pub(crate) config: Option<PathBuf>,
-    /// Where the source is: postgres://user:password@host/database or libpq keywords
-    #[arg(long, value_name = "URL")]
+    /// Where the source is
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Where the source is: postgres://user:password@host/database or libpq keywords"
+    )]
     pub(crate) source: Option<String>,
     /// Where Kafka is: kafka://host:port,host:port or kafka+ssl://…
     #[arg(long, value_name = "URL")]
@@ -173,7 +177,7 @@ mod tests {
     #[test]
     fn times_have_units() {
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
         assert!(duration("0s").is_err() && duration("5d").is_err() && duration("s").is_err());
     }
 

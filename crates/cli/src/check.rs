@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use connector::settings::{Autocreate, Settings};
 use kafka::{Client, NewTopic};
 use postgres::TableName;
+use postgres::catalog::TableSummary;
 use serde::Serialize;
 
 use crate::args::ConnectorArguments;
@@ -142,7 +143,7 @@ async fn source(
     let connection = postgres::connect(&settings.source).await?;
     let summaries = postgres::catalog::list_tables(&connection).await?;
     let summaries = connector::select(summaries, settings);
-    let tables: Vec<TableName> = summaries.iter().map(|table| table.table_name()).collect();
+    let tables: Vec<TableName> = summaries.iter().map(TableSummary::table_name).collect();
     let expectations = Expectations {
         slot: settings.slot.name.clone(),
         publication: settings.publication.name.clone(),

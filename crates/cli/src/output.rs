@@ -36,6 +36,7 @@ impl Output {
     }
 
     /// One line of data. A reader that has gone away, as `head` does, is no error.
+    #[expect(clippy::unused_self, reason = "whoever writes must have been given the streams")]
     pub(crate) fn line(self, text: &str) {
         let _ = writeln!(io::stdout().lock(), "{text}");
     }
@@ -48,6 +49,7 @@ impl Output {
     }
 
     /// One line beside the data.
+    #[expect(clippy::unused_self, reason = "whoever writes must have been given the streams")]
     pub(crate) fn note(self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }

@@ -24,7 +24,7 @@ pub(crate) struct Bars {
     output: Output,
     drawn: MultiProgress,
     is_terminal: bool,
-    bars: Mutex<HashMap<String, ProgressBar>>,
+    by_step: Mutex<HashMap<String, ProgressBar>>,
 }
 
 impl Bars {
@@ -33,7 +33,7 @@ impl Bars {
             output,
             drawn: MultiProgress::new(),
             is_terminal: io::stderr().is_terminal(),
-            bars: Mutex::default(),
+            by_step: Mutex::default(),
         }
     }
 
@@ -48,7 +48,7 @@ impl Bars {
         });
         bar.set_message(step.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        if let Ok(mut bars) = self.bars.lock() {
+        if let Ok(mut bars) = self.by_step.lock() {
             bars.insert(step.to_owned(), bar);
         }
     }
@@ -59,13 +59,13 @@ impl Progress for Bars {
         match event {
             Event::Started { step, total_bytes } => self.started(step, total_bytes),
             Event::Advanced { step, done_bytes, .. } => {
-                let bars = self.bars.lock().ok();
+                let bars = self.by_step.lock().ok();
                 if let Some(bar) = bars.as_ref().and_then(|bars| bars.get(step)) {
                     bar.set_position(done_bytes);
                 }
             }
             Event::Finished { step } => {
-                let bar = self.bars.lock().ok().and_then(|mut bars| bars.remove(step));
+                let bar = self.by_step.lock().ok().and_then(|mut bars| bars.remove(step));
                 if let Some(bar) = bar {
                     bar.finish_and_clear();
                 }

@@ -32,7 +32,7 @@ const SESSIONS: u32 = 4;
 /// Events between the followers and the screen.
 const EVENTS_WAITING_MAX: usize = 1024;
 /// How long the connector may take to deliver what was committed last.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_mins(1);
 
 /// Everything that runs while the shop is open.
 pub(super) struct Live {

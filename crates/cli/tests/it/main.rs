@@ -1,5 +1,7 @@
 //! The surface of `tributary`: help, errors, exit codes, pages of error codes. No servers are needed here.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod codes;
 mod errors;
 mod help;

@@ -29,7 +29,6 @@ pub(super) fn encoder(values: &mut Values<'_>, topic_prefix: &str) -> EncoderSet
     settings.unavailable_value_placeholder = placeholder(values);
     settings.tombstones_on_delete = values.flag("tombstones.on.delete");
     settings.skipped_operations = skipped_operations(values);
-    settings.include_unknown_datatypes = values.flag("include.unknown.datatypes");
     settings.extended_headers = values.flag("extended.headers.enabled").then(|| ContextHeaders {
         logical_name: topic_prefix.to_owned(),
         task_id: "0".to_owned(),

@@ -1,6 +1,6 @@
 //! Everything one connector needs to know, ready to use.
 //!
-//! In: a [`Spec`](crate::spec::Spec) and the [`Environment`]. Out: [`Settings`], or all problems at once.
+//! In: a [`Spec`] and the [`Environment`]. Out: [`Settings`], or all problems at once.
 //! Never: a key that is ignored in silence. Each one is in the table [`keys`]: it works, or it needs nothing and is
 //! noted, or it is an error.
 

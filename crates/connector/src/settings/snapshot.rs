@@ -13,15 +13,13 @@ pub enum SnapshotMode {
     InitialOnly,
     /// Stream only.
     NoData,
-    /// Copy the tables at every start, then stream.
-    Always,
 }
 
 impl SnapshotMode {
     /// Whether tables are copied when there is no checkpoint yet.
     pub fn reads_tables(self) -> bool {
         match self {
-            Self::Initial | Self::InitialOnly | Self::Always => true,
+            Self::Initial | Self::InitialOnly => true,
             Self::NoData => false,
         }
     }
@@ -29,7 +27,7 @@ impl SnapshotMode {
     /// Whether it goes on after the copy.
     pub fn streams(self) -> bool {
         match self {
-            Self::Initial | Self::NoData | Self::Always => true,
+            Self::Initial | Self::NoData => true,
             Self::InitialOnly => false,
         }
     }
@@ -53,7 +51,7 @@ impl SnapshotSettings {
                 ("initial_only", Choice::Is(SnapshotMode::InitialOnly)),
                 ("no_data", Choice::Is(SnapshotMode::NoData)),
                 ("never", Choice::Is(SnapshotMode::NoData)),
-                ("always", Choice::Is(SnapshotMode::Always)),
+                ("always", Choice::NotYet),
                 ("when_needed", Choice::NotYet),
                 ("configuration_based", Choice::NotYet),
                 ("custom", Choice::NotYet),

@@ -15,8 +15,6 @@ use super::values::{Choice, Values};
 pub struct SlotSettings {
     /// `slot.name`.
     pub name: SlotName,
-    /// `slot.drop.on.stop`.
-    pub drop_on_stop: bool,
     /// `slot.failover`.
     pub failover: bool,
     /// `slot.stream.params`, in their order.
@@ -186,10 +184,9 @@ pub(super) fn slot(values: &mut Values<'_>) -> Option<SlotSettings> {
             None
         }
     };
-    let drop_on_stop = values.flag("slot.drop.on.stop");
     let failover = values.flag("slot.failover");
     let stream_params = stream_params(values);
-    Some(SlotSettings { name: name?, drop_on_stop, failover, stream_params })
+    Some(SlotSettings { name: name?, failover, stream_params })
 }
 
 /// Options that belong to us: another value would change what the stream means.

@@ -13,10 +13,10 @@ pub(super) const SLOT_AND_PUBLICATION: &[Key] = &[
         "debezium",
         "Name of the replication slot: lower-case letters, digits and underscores.",
     ),
-    supported(
+    not_yet(
         "slot.drop.on.stop",
         "false",
-        "Drop the slot on a graceful stop. The next start then has a gap; for tests only.",
+        "drop the slot yourself when the connector is gone for good: `SELECT pg_drop_replication_slot(…)`",
     ),
     supported(
         "slot.failover",
@@ -129,7 +129,7 @@ pub(super) const SNAPSHOT: &[Key] = &[
     supported(
         "snapshot.mode",
         "initial",
-        "`initial`: copy the tables once, then stream; `initial_only`: copy and end; `no_data` (older: `never`): stream only; `always`: copy at every start, then stream.",
+        "`initial`: copy the tables once, then stream; `initial_only`: copy and end; `no_data` (older: `never`): stream only.",
     ),
     supported(
         "snapshot.max.threads",

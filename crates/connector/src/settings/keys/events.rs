@@ -21,10 +21,10 @@ pub(super) const EVENTS: &[Key] = &[
     supported("binary.handling.mode", "bytes", "`bytes`, `base64`, `base64-url-safe` or `hex`."),
     supported("money.fraction.digits", "2", "Digits after the point of `money`."),
     supported("hstore.handling.mode", "json", "`json` or `map`."),
-    supported(
+    not_yet(
         "include.unknown.datatypes",
         "false",
-        "Columns of types without a mapping as their text. Without it such a column must be excluded by `column.exclude.list`.",
+        "exclude columns of such types with `column.exclude.list`; `tributary check` names them",
     ),
     supported(
         "unavailable.value.placeholder",
