@@ -282,6 +282,16 @@ impl ConnectorProcess {
     }
 }
 
+impl Drop for ConnectorProcess {
+    /// A test that ends before it has ended the connector has failed: its log says more than the test does.
+    #[expect(clippy::print_stderr, reason = "the test harness shows it if the test fails")]
+    fn drop(&mut self) {
+        if self.child.id().is_some() {
+            eprintln!("log of the connector:\n{}", self.log_end());
+        }
+    }
+}
+
 /// What a command that ended by itself left.
 #[derive(Debug)]
 pub struct Finished {

@@ -141,7 +141,7 @@ fn run_for_ever(sender: &mpsc::SyncSender<std::result::Result<Stack, String>>) {
         }
     };
     runtime.block_on(async {
-        let settings = [("fsync", "off"), ("deadlock_timeout", "50ms")];
+        let settings = [("fsync", "off"), ("deadlock_timeout", "50ms"), ("autovacuum", "off")];
         let started = Stack::start(&settings).await;
         let _ = sender.send(started.map_err(|failure| failure.to_string()));
         std::future::pending::<()>().await;

@@ -29,6 +29,19 @@ pub struct Selection {
     pub cases: Regex,
     /// `group/case` to leave out, with the reason.
     pub left_out: Vec<(String, String)>,
+    /// Where we differ on purpose.
+    pub deviations: Vec<Deviation>,
+}
+
+/// A difference that is meant.
+#[derive(Clone, Debug)]
+pub struct Deviation {
+    /// `group/case`.
+    pub case: String,
+    /// End of the path that differs.
+    pub path_end: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Selection {
@@ -36,17 +49,27 @@ impl Selection {
     /// supported yet are left out.
     pub fn new(groups: &str, cases: &str) -> Result<Self> {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-        let list = std::fs::read_to_string(own.join("left_out.txt"))?;
-        let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let left_out = lines
-            .filter_map(|line| line.split_once(' '))
-            .map(|(case, reason)| (case.to_owned(), reason.to_owned()))
-            .collect();
+        let left_out = list(&own.join("left_out.txt"))?;
+        let left_out = left_out.iter().filter_map(|line| line.split_once(' '));
+        let left_out =
+            left_out.map(|(case, reason)| (case.to_owned(), reason.to_owned())).collect();
+        let deviations = list(&own.join("deviations.txt"))?;
+        let deviations = deviations.iter().filter_map(|line| {
+            let (case, rest) = line.split_once(' ')?;
+            let (path_end, reason) = rest.split_once(' ')?;
+            Some(Deviation {
+                case: case.to_owned(),
+                path_end: path_end.to_owned(),
+                reason: reason.to_owned(),
+            })
+        });
+        let deviations = deviations.collect();
         Ok(Self {
             folder: std::env::var_os("TRIBUTARY_GOLDEN").map_or(own, PathBuf::from),
             groups: whole(groups)?,
             cases: whole(cases)?,
             left_out,
+            deviations,
         })
     }
 
@@ -61,6 +84,13 @@ impl Selection {
         let name = format!("{group}/{case}");
         self.cases.is_match(case) && !self.left_out.iter().any(|(left_out, _)| *left_out == name)
     }
+}
+
+/// The lines of a list that say something.
+fn list(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path)?;
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
 }
 
 /// A regular expression that must match the whole text.
@@ -95,7 +125,24 @@ pub async fn replay(stack: &Stack, selection: &Selection) -> Result<Vec<CaseRepo
         let replayed = run::replay_group(stack, &group).await;
         reports.extend(replayed.map_err(|failure| failure.during(&name))?);
     }
+    for deviation in &selection.deviations {
+        if let Some(report) = reports.iter_mut().find(|report| report.name == deviation.case) {
+            report.excuse(deviation);
+        }
+    }
     Ok(reports)
+}
+
+impl CaseReport {
+    /// Takes the differences that are meant out of the report; none to take out is a difference of its own.
+    fn excuse(&mut self, deviation: &Deviation) {
+        let found = self.differences.len();
+        self.differences.retain(|difference| !difference.path.ends_with(&deviation.path_end));
+        if self.differences.len() == found {
+            let expected = format!("a difference on purpose: {}", deviation.reason);
+            self.differences.push(Difference::new(&deviation.path_end, expected, "none"));
+        }
+    }
 }
 
 /// Fails with the differences of every case that differs.

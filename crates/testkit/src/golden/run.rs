@@ -26,15 +26,16 @@ const ARRIVAL_MAX: Duration = Duration::from_secs(30);
 pub(super) async fn replay_group(stack: &Stack, group: &Group) -> Result<Vec<CaseReport>> {
     let database = stack.existing_database(DATABASE);
     let session = database.session().await?;
-    set_up(&session, group).await?;
+    let mut broken = set_up(&session, group).await?;
     let mut replay = Replay::start(&database, group).await?;
-    let mut broken = BTreeMap::new();
-    for case in &group.cases {
+    let mut failed = Vec::new();
+    for case in group.cases.iter().filter(|case| !broken.contains_key(&case.id)) {
         if let Err(failure) = replay.run_case(case).await {
-            broken.insert(case.id.clone(), failure.to_string());
+            failed.push((case.id.clone(), failure.to_string()));
             replay = Replay::start_afresh(replay).await?;
         }
     }
+    broken.extend(failed);
     let exit_code = replay.process.terminate().await?;
     if exit_code != 0 {
         return Err(Failure::new(format!("SIGTERM ended the connector with {exit_code}")));
@@ -44,8 +45,9 @@ pub(super) async fn replay_group(stack: &Stack, group: &Group) -> Result<Vec<Cas
     Ok(report(group, &found, &broken))
 }
 
-/// Creates the schema, the marker table and the tables of the selected cases.
-async fn set_up(session: &Session, group: &Group) -> Result<()> {
+/// Creates the schema, the marker table and the tables of the selected cases. Out: the cases whose tables cannot be made,
+/// such as those of an extension that is not installed, and why.
+async fn set_up(session: &Session, group: &Group) -> Result<BTreeMap<String, String>> {
     session.run("set client_min_messages = error").await?;
     for extension in EXTENSIONS {
         let available = format!("select 1 from pg_available_extensions where name = '{extension}'");
@@ -65,13 +67,16 @@ async fn set_up(session: &Session, group: &Group) -> Result<()> {
     for sql in &group.pre {
         session.run(sql).await?;
     }
+    let mut broken = BTreeMap::new();
     for case in &group.cases {
         for sql in &case.setup {
-            let done = session.run(sql).await;
-            done.map_err(|failure| failure.during(format!("set-up of {}", case.id)))?;
+            if let Err(failure) = session.run(sql).await {
+                broken.insert(case.id.clone(), failure.to_string());
+                break;
+            }
         }
     }
-    Ok(())
+    Ok(broken)
 }
 
 /// A group while it runs.

@@ -47,7 +47,7 @@ async fn a_table_without_replica_identity_is_named_with_the_statement_that_mends
 #[tokio::test]
 async fn an_unsupported_column_is_named() -> Result<()> {
     let database = Stack::shared()?.database("checktype").await?;
-    database.with("create table place (id int primary key, spot point)").await?;
+    database.with("create type pair as (a int, b int); create table place (id int primary key, spot pair)").await?;
     let finished = check(&database.connector()?).await?;
     assert_eq!(finished.exit_code, 1, "{}\n{}", finished.stdout, finished.stderr);
     told(&finished, &["spot", "column.exclude.list"]);

@@ -63,9 +63,8 @@ async fn snapshot_marks_the_first_and_the_last_row() -> Result<()> {
 #[tokio::test]
 async fn a_transaction_open_while_the_slot_is_made_arrives_whole_and_once() -> Result<()> {
     let database = Stack::shared()?.database("open").await?;
-    let writer = database
-        .with("create table item (id int primary key); begin; insert into item values (1)")
-        .await?;
+    let writer = database.with("create table item (id int primary key)").await?;
+    writer.run("begin; insert into item values (1)").await?;
     let connector = database.connector()?;
     let mut process = connector.start()?;
     let observer = database.session().await?;
