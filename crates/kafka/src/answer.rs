@@ -12,7 +12,6 @@ use crate::{KafkaError, codes::ErrorCode};
 /// What a request was about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Subject<'a> {
-    Cluster,
     Topic(&'a str),
     Partition(&'a str, i32),
     TransactionalId(&'a str),
@@ -22,7 +21,6 @@ pub(crate) enum Subject<'a> {
 impl fmt::Display for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cluster => f.write_str("the cluster"),
             Self::Topic(topic) => write!(f, "topic `{topic}`"),
             Self::Partition(topic, partition) => write!(f, "{topic}-{partition}"),
             Self::TransactionalId(id) => write!(f, "transactional id `{id}`"),
@@ -62,8 +60,9 @@ pub(crate) fn refused(
 /// The command that grants what `api` needs on `subject`.
 fn grant(api: &str, subject: Subject<'_>) -> String {
     let operations = match api {
-        "Produce" | "AddPartitionsToTxn" => "Write --operation Describe",
-        "InitProducerId" | "EndTxn" => "Write --operation Describe",
+        "Produce" | "AddPartitionsToTxn" | "InitProducerId" | "EndTxn" => {
+            "Write --operation Describe"
+        }
         "Fetch" | "ListOffsets" => "Read --operation Describe",
         "CreateTopics" => "Create",
         "DeleteTopics" => "Delete",
@@ -71,7 +70,7 @@ fn grant(api: &str, subject: Subject<'_>) -> String {
         _ => "Describe",
     };
     let resource = match subject {
-        Subject::Cluster | Subject::Broker(_) => "--cluster".into(),
+        Subject::Broker(_) => "--cluster".into(),
         Subject::Topic(topic) | Subject::Partition(topic, _) => format!("--topic '{topic}'"),
         Subject::TransactionalId(id) => format!("--transactional-id '{id}'"),
     };

@@ -61,7 +61,7 @@ struct Known {
 pub struct ClusterDescription {
     /// Its id.
     pub cluster_id: Option<String>,
-    /// Node id of the controller (with KRaft: of some broker that forwards to it).
+    /// Node id of the controller (without `ZooKeeper`: of some broker that forwards to it).
     pub controller: Option<i32>,
     /// Its brokers.
     pub brokers: Vec<Broker>,

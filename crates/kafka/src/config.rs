@@ -8,6 +8,7 @@ mod catalog;
 mod heroku;
 mod jaas;
 mod properties;
+mod security;
 mod url;
 
 use std::{fmt, time::Duration};
@@ -48,8 +49,8 @@ impl ClientConfig {
             client_id: "tributary".into(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
-            api_timeout: Duration::from_secs(60),
-            metadata_max_age: Duration::from_secs(300),
+            api_timeout: Duration::from_mins(1),
+            metadata_max_age: Duration::from_mins(5),
             fetch_bytes_max: 8 << 20,
         }
     }

@@ -3,11 +3,15 @@
 //! In: nothing. Out: [`KafkaError`]. Never here: retries, logging. The protocol's own codes are
 //! classified in `codes.rs`.
 
+mod class;
+mod hints;
+
 use std::{io, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
-use crate::codes::{Class, ErrorCode};
+use crate::codes::ErrorCode;
+use hints::{broker_fix, message_suffix, nearest_hint};
 
 /// A failure of this crate. Cheap to clone, because a dead producer answers every later call with
 /// the error that killed it.
@@ -326,121 +330,4 @@ pub enum KafkaError {
         /// The end.
         latest: i64,
     },
-}
-
-impl KafkaError {
-    /// What this failure asks of the connector.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::UnknownProperty { .. }
-            | Self::InvalidProperty { .. }
-            | Self::RefusedProperty { .. }
-            | Self::InvalidUrl { .. }
-            | Self::Certificate { .. }
-            | Self::Tls { .. }
-            | Self::Authentication { .. }
-            | Self::UnsupportedApi { .. }
-            | Self::Protocol { .. }
-            | Self::RecordTooLarge { .. }
-            | Self::NotAuthorized { .. }
-            | Self::CorruptBatch { .. }
-            | Self::OffsetOutOfRange { .. } => Class::Definite,
-            Self::Connect { .. }
-            | Self::ConnectionLost { .. }
-            | Self::RequestTimedOut { .. }
-            | Self::TransactionExpired { .. }
-            | Self::InitTimedOut { .. }
-            | Self::PreviousTransactionPending { .. }
-            | Self::NoLeader { .. }
-            | Self::Interrupted
-            | Self::TopicMissing { .. }
-            | Self::OpenTransaction { .. } => Class::Transient,
-            Self::Fenced { .. } => Class::Fenced,
-            Self::NoBroker { source, .. } => source.class(),
-            Self::Broker { code, .. } | Self::TopicNotCreated { code, .. } => code.class(),
-        }
-    }
-
-    /// The stable code: `KA021`. Its page is `docs/errors/KA021.md`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownProperty { .. } => "KA001",
-            Self::InvalidProperty { .. } => "KA002",
-            Self::RefusedProperty { .. } => "KA003",
-            Self::InvalidUrl { .. } => "KA004",
-            Self::Certificate { .. } => "KA005",
-            Self::Connect { .. } => "KA010",
-            Self::Tls { .. } => "KA011",
-            Self::Authentication { .. } => "KA012",
-            Self::ConnectionLost { .. } => "KA013",
-            Self::RequestTimedOut { .. } => "KA014",
-            Self::UnsupportedApi { .. } => "KA015",
-            Self::Protocol { .. } => "KA016",
-            Self::NoBroker { .. } => "KA017",
-            Self::Broker { .. } => "KA020",
-            Self::Fenced { .. } => "KA021",
-            Self::TransactionExpired { .. } => "KA022",
-            Self::RecordTooLarge { .. } => "KA023",
-            Self::NotAuthorized { .. } => "KA024",
-            Self::InitTimedOut { .. } => "KA025",
-            Self::PreviousTransactionPending { .. } => "KA026",
-            Self::NoLeader { .. } => "KA027",
-            Self::Interrupted => "KA028",
-            Self::TopicMissing { .. } => "KA030",
-            Self::TopicNotCreated { .. } => "KA031",
-            Self::CorruptBatch { .. } => "KA032",
-            Self::OpenTransaction { .. } => "KA033",
-            Self::OffsetOutOfRange { .. } => "KA034",
-        }
-    }
-
-    /// True if asking the metadata again may lead to the right broker.
-    pub(crate) fn is_stale_metadata(&self) -> bool {
-        match self {
-            Self::Broker { code, .. } => code.is_stale_metadata(),
-            Self::Connect { .. }
-            | Self::ConnectionLost { .. }
-            | Self::RequestTimedOut { .. }
-            | Self::NoLeader { .. } => true,
-            _ => false,
-        }
-    }
-}
-
-fn nearest_hint(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!(" (nearest known: `{name}`)"))
-}
-
-fn message_suffix(message: Option<&str>) -> String {
-    message.map_or_else(String::new, |text| format!(": {text}"))
-}
-
-/// What an operator can do about a code the broker sent.
-fn broker_fix(code: ErrorCode) -> &'static str {
-    use kafka_protocol::error::ResponseError as E;
-    match E::try_from_code(code.as_i16()) {
-        Some(E::NotEnoughReplicas | E::NotEnoughReplicasAfterAppend) => {
-            "bring the missing replicas back, or lower min.insync.replicas of the topic"
-        }
-        Some(E::InvalidReplicationFactor) => {
-            "ask for a replication factor no larger than the number of brokers"
-        }
-        Some(E::PolicyViolation) => "ask for what the cluster's create.topic.policy allows",
-        Some(E::InvalidConfig) => "correct the topic configuration named in the message",
-        Some(E::InvalidTopicException) => {
-            "use letters, digits, dots, underscores and hyphens, at most 249 of them"
-        }
-        Some(E::InvalidTransactionTimeout) => {
-            "lower transaction.timeout.ms, or raise transaction.max.timeout.ms of the brokers"
-        }
-        Some(E::UnsupportedVersion | E::UnsupportedForMessageFormat) => {
-            "use Apache Kafka 2.8 or later"
-        }
-        _ => match code.class() {
-            Class::Transient => {
-                "nothing, it is tried again; if it repeats, look at the broker's log"
-            }
-            Class::Definite | Class::Fenced => "see the broker's log for the reason",
-        },
-    }
 }

@@ -10,6 +10,7 @@
 //! protocol guide, `InitProducerId`, `AddPartitionsToTxn`, `Produce`, `EndTxn`.
 
 mod coordinator;
+mod pieces;
 mod send;
 
 use std::{io, sync::Mutex, time::Duration};
@@ -53,13 +54,13 @@ impl Default for ProducerSettings {
     fn default() -> Self {
         Self {
             transactional_id: None,
-            transaction_timeout: Duration::from_secs(60),
+            transaction_timeout: Duration::from_mins(1),
             compression: Compression::None,
             request_bytes_max: 8 << 20,
             // Below the brokers' default `max.message.bytes` of 1,048,588.
             batch_bytes_max: 900_000,
             request_timeout: Duration::from_secs(30),
-            init_timeout: Duration::from_secs(60),
+            init_timeout: Duration::from_mins(1),
             in_flight_max: 5,
             acks_all: true,
         }
@@ -108,7 +109,8 @@ impl Producer {
     ///
     /// Errors: [`KafkaError::InitTimedOut`], [`KafkaError::NotAuthorized`], those of connections.
     pub async fn init(client: &Client, settings: ProducerSettings) -> Result<Self, KafkaError> {
-        let compressor = Compressor::new(settings.compression).map_err(codec_unusable)?;
+        let compressor =
+            Compressor::new(settings.compression).map_err(|error| codec_unusable(&error))?;
         let pool = client.pool();
         let session = match &settings.transactional_id {
             None => None,
@@ -212,7 +214,7 @@ fn fatal(
     }
 }
 
-fn codec_unusable(error: io::Error) -> KafkaError {
+fn codec_unusable(error: &io::Error) -> KafkaError {
     KafkaError::InvalidProperty {
         name: "compression.type".into(),
         reason: error.to_string(),

@@ -148,9 +148,12 @@ pub(crate) struct StoredRecord<'a> {
     headers: &'a [u8],
 }
 
+/// Names and values; a value may be null.
+pub(crate) type Headers<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
+
 impl<'a> StoredRecord<'a> {
     /// Names and values, in order.
-    pub(crate) fn headers(&self) -> Result<Vec<(&'a str, Option<&'a [u8]>)>, String> {
+    pub(crate) fn headers(&self) -> Result<Headers<'a>, String> {
         let mut rest = self.headers;
         let count = varint(&mut rest)?;
         let mut headers = Vec::new();

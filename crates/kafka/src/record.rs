@@ -202,10 +202,14 @@ fn put_nullable(buffer: &mut BytesMut, bytes: Option<&[u8]>) {
 fn put_varint(buffer: &mut BytesMut, value: i64) {
     let mut rest = zigzag(value);
     while rest >= 0x80 {
-        buffer.put_u8((rest & 0x7f) as u8 | 0x80);
+        buffer.put_u8(low_byte(rest) | 0x80);
         rest >>= 7;
     }
-    buffer.put_u8(rest as u8);
+    buffer.put_u8(low_byte(rest));
+}
+
+fn low_byte(value: u64) -> u8 {
+    value.to_le_bytes()[0]
 }
 
 fn varint_bytes(value: i64) -> usize {

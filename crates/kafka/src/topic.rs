@@ -39,7 +39,7 @@ impl Topic {
         &self.0.name
     }
 
-    /// The topic id (zero on brokers before 2.8's KRaft and 3.0, which have none).
+    /// The topic id (zero on brokers that have none).
     pub fn id(&self) -> [u8; 16] {
         self.0.id
     }

@@ -49,6 +49,7 @@ apis! {
     AddPartitionsToTxnRequest -> AddPartitionsToTxnResponse, AddPartitionsToTxn 0..=3;
     // 5 is TV2: it bumps the epoch with every transaction. Asked for only where TV2 is on.
     EndTxnRequest -> EndTxnResponse, EndTxn 0..=5;
+    DescribeTransactionsRequest -> DescribeTransactionsResponse, DescribeTransactions 0..=0;
     // 12 is TV2: it adds partitions to the transaction. 13 names topics by id.
     ProduceRequest -> ProduceResponse, Produce 3..=12;
     // 13 names topics by id; 4 brought isolation levels.

@@ -59,9 +59,8 @@ impl<'a> Words<'a> {
 
     /// A word, or text in quotes with backslash escapes.
     fn value(&mut self) -> Result<String, String> {
-        let quote = match self.rest.chars().next() {
-            Some(quote @ ('"' | '\'')) => quote,
-            _ => return Ok(self.bare().unwrap_or_default().to_owned()),
+        let Some(quote @ ('"' | '\'')) = self.rest.chars().next() else {
+            return Ok(self.bare().unwrap_or_default().to_owned());
         };
         let mut value = String::new();
         let mut letters = self.rest.char_indices().skip(1);

@@ -1,4 +1,4 @@
-//! Opens a connection: TCP, TLS, ApiVersions, login; then starts its driver.
+//! Opens a connection: TCP, TLS, `ApiVersions`, login; then starts its driver.
 //!
 //! In: an address and the prepared security. Out: a [`Connection`]. Never here: which broker, and
 //! whether to try again. Source: Kafka protocol guide, "SASL Authentication Sequence"; KIP-511.
@@ -39,7 +39,7 @@ use crate::{
 
 /// A new session begins before the old one's last tenth.
 const SESSION_USED_PERCENT: u32 = 90;
-/// What an old broker answers to an ApiVersions it does not know.
+/// What an old broker answers to an `ApiVersions` it does not know.
 const UNSUPPORTED_VERSION: [u8; 2] = 35_i16.to_be_bytes();
 
 /// A socket, with or without TLS.

@@ -1,5 +1,9 @@
 //! What a producer says to its transaction coordinator.
 //!
+//! Under TV2 a leader that meets the markers of the transaction before waits 20 ms by itself
+//! (`add.partitions.to.txn.retry.backoff.ms`) before it looks again. A quick successor therefore asks
+//! the coordinator first, which answers within a fraction of a millisecond.
+//!
 //! In: a transactional id. Out: a [`Session`]: producer id, epoch and sequences. Never here: records.
 //! Source: KIP-98 (`FindCoordinator`, `InitProducerId`, `AddPartitionsToTxn`, `EndTxn`), KIP-360,
 //! KIP-890.
@@ -9,8 +13,9 @@ use std::{collections::HashMap, time::Duration};
 use kafka_protocol::{
     ResponseError,
     messages::{
-        AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest,
-        TopicName, TransactionalId, add_partitions_to_txn_request::AddPartitionsToTxnTopic,
+        AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest,
+        FindCoordinatorRequest, InitProducerIdRequest, TopicName, TransactionalId,
+        add_partitions_to_txn_request::AddPartitionsToTxnTopic,
     },
 };
 use tokio::time::{Instant, sleep};
@@ -34,6 +39,12 @@ const TV2: i16 = 2;
 const END_TXN_V1_MAX: i16 = 4;
 /// `EndTxn` and `Produce` versions that mean TV2.
 const END_TXN_V2: i16 = 5;
+/// Markers are older than this, or so slow that the leaders' own waiting does not matter.
+const MARKERS_TIME_MAX: Duration = Duration::from_millis(200);
+/// State of a transaction at the coordinator while its markers are written.
+const WRITING_MARKERS: &str = "PrepareCommit";
+/// Questions about the markers asked without a pause: a round trip is pause enough.
+const MARKERS_EAGER_QUESTIONS: u32 = 4;
 const PAUSE_FIRST: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Pause before asking again while markers of the transaction before are written.
@@ -49,6 +60,8 @@ pub(super) struct Session {
     is_v2: bool,
     /// Next sequence by topic and partition; empty under TV2 at the start of every transaction.
     sequences: HashMap<(String, i32), i32>,
+    /// When the transaction before was ended.
+    ended_at: Option<Instant>,
 }
 
 impl Session {
@@ -149,6 +162,38 @@ impl Session {
         }
     }
 
+    /// TV2: returns when the markers of the transaction before are written, or when waiting for them
+    /// here makes no sense any more. It only saves time: the leaders check again.
+    pub(super) async fn await_markers(
+        &self,
+        pool: &Pool,
+        settings: &ProducerSettings,
+    ) -> Result<(), KafkaError> {
+        let Some(ended_at) = self.ended_at else { return Ok(()) };
+        if ended_at.elapsed() >= MARKERS_TIME_MAX {
+            return Ok(());
+        }
+        let connection = pool.get(&self.coordinator).await?;
+        let request =
+            DescribeTransactionsRequest::default().with_transactional_ids(vec![self.wire_id()]);
+        let mut questions = 0;
+        while ended_at.elapsed() < MARKERS_TIME_MAX {
+            let response = connection.request(&request, settings.request_timeout).await?;
+            let state = response.transaction_states.first();
+            let is_writing = state.is_some_and(|state| {
+                state.error_code == 0 && &*state.transaction_state == WRITING_MARKERS
+            });
+            if !is_writing {
+                break;
+            }
+            questions += 1;
+            if questions >= MARKERS_EAGER_QUESTIONS {
+                sleep(MARKERS_PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Commits. Under TV2 the next transaction gets the epoch (and rarely the id) of the answer.
     pub(super) async fn end(
         &mut self,
@@ -172,6 +217,7 @@ impl Session {
             let subject = Subject::TransactionalId(&self.transactional_id);
             return Err(self.fatal("EndTxn", subject, code));
         }
+        self.ended_at = Some(Instant::now());
         if self.is_v2 {
             self.producer_id = response.producer_id.0;
             self.producer_epoch = response.producer_epoch;
@@ -238,6 +284,7 @@ async fn try_take_over(
         producer_epoch: response.producer_epoch,
         is_v2,
         sequences: HashMap::new(),
+        ended_at: None,
     }))
 }
 
@@ -291,6 +338,7 @@ mod tests {
             producer_epoch: 0,
             is_v2: false,
             sequences: HashMap::from([(("t".into(), 0), i32::MAX - 1)]),
+            ended_at: None,
         };
         assert_eq!(session.next_sequence(&topic.partition(0), 4), i32::MAX - 1);
         // MAX-1, MAX, 0, 1 were used.

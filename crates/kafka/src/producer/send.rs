@@ -11,27 +11,30 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use bytes::Bytes;
 use futures_util::future::try_join_all;
 use kafka_protocol::{
     ResponseError,
     messages::{
-        ProduceRequest, ProduceResponse, TopicName, TransactionalId,
-        produce_request::{PartitionProduceData, TopicProduceData},
+        ProduceRequest, ProduceResponse, TransactionalId,
         produce_response::PartitionProduceResponse,
     },
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Committed, Producer, ProducerSettings, coordinator::MARKERS_PAUSE, fatal};
+use super::{
+    Committed, Producer, ProducerSettings,
+    coordinator::MARKERS_PAUSE,
+    fatal,
+    pieces::{Piece, by_partition, by_topic, too_large},
+};
 use crate::{
     KafkaError, Transaction,
-    admin::{millis, text},
+    admin::millis,
     answer::Subject,
     codes::ErrorCode,
     compression::Compressor,
     connection::{Answer, Connection},
-    record::{BatchBuilder, LargestRecord, Stamp},
+    record::{BatchBuilder, Stamp},
     topic::TopicPartitionId,
     transaction::largest_before,
     wire::Api,
@@ -48,28 +51,39 @@ impl Producer {
         committed: &mut Committed,
     ) -> Result<(), KafkaError> {
         let queues = self.stamp(transaction);
+        let topics: Vec<String> =
+            queues.iter().map(|queue| queue.id.topic().name().to_owned()).collect();
+        let written = self.write_queues(queues, committed).await;
+        if written.is_err() {
+            // Whatever went wrong, the next producer asks for the leaders again.
+            self.client.forget_leaders(topics.iter().map(String::as_str));
+        }
+        written
+    }
+
+    async fn write_queues(
+        &self,
+        queues: Vec<Queue>,
+        committed: &mut Committed,
+    ) -> Result<(), KafkaError> {
         let partitions: Vec<&TopicPartitionId> = queues.iter().map(|queue| &queue.id).collect();
         let leaders = self.client.leaders(&partitions).await?;
-        let is_v2 = self.is_transaction_v2();
-        if let Some(session) = self.session.as_ref().filter(|session| !session.is_v2()) {
-            session.add_partitions(&self.pool, &partitions, &self.settings).await?;
-        }
-        let topics: Vec<String> =
-            partitions.iter().map(|partition| partition.topic().name().to_owned()).collect();
-        let mut lanes = self.lanes(queues, leaders).await?;
-        let sent = async {
-            if is_v2 {
-                for lane in &mut lanes {
-                    lane.open().await?;
-                }
+        match &self.session {
+            None => {}
+            Some(session) if session.is_v2() => {
+                session.await_markers(&self.pool, &self.settings).await?;
             }
-            try_join_all(lanes.iter_mut().map(Lane::follow)).await
-        };
-        if let Err(error) = sent.await {
-            // The next producer asks for the leaders again.
-            self.client.forget_leaders(topics.iter().map(String::as_str));
-            return Err(error);
+            Some(session) => {
+                session.add_partitions(&self.pool, &partitions, &self.settings).await?;
+            }
         }
+        let mut lanes = self.lanes(queues, leaders).await?;
+        if self.is_transaction_v2() {
+            for lane in &mut lanes {
+                lane.open().await?;
+            }
+        }
+        try_join_all(lanes.iter_mut().map(Lane::follow)).await?;
         for lane in &lanes {
             committed.sent_bytes += lane.sent_bytes;
             committed.request_count += lane.request_count;
@@ -153,14 +167,6 @@ struct Stamped {
     builder: BatchBuilder,
     stamp: Stamp,
     records_before: usize,
-}
-
-/// One finished batch of one partition.
-#[derive(Clone)]
-struct Piece {
-    id: TopicPartitionId,
-    records: Bytes,
-    largest: LargestRecord,
 }
 
 /// Requests to one leader. A request holds at most one batch of a partition.
@@ -363,42 +369,4 @@ impl Lane<'_> {
         let id = self.transactional_id.as_ref().map(|id| id.0.as_str());
         fatal("Produce", id, subject, code, answer.error_message.as_ref())
     }
-}
-
-fn too_large(piece: &Piece, limit: String, fix: String) -> KafkaError {
-    KafkaError::RecordTooLarge {
-        topic: piece.id.topic().name().into(),
-        partition: piece.id.partition(),
-        record_index: piece.largest.index,
-        record_bytes: piece.largest.len_bytes,
-        batch_bytes: piece.records.len(),
-        limit,
-        fix,
-    }
-}
-
-/// The answers by topic and partition.
-fn by_partition(response: &ProduceResponse) -> HashMap<(&str, i32), &PartitionProduceResponse> {
-    let topics = response.responses.iter();
-    let partitions = topics.flat_map(|topic| {
-        let name: &str = &topic.name;
-        topic.partition_responses.iter().map(move |found| ((name, found.index), found))
-    });
-    partitions.collect()
-}
-
-/// `pieces` are sorted by topic.
-fn by_topic(pieces: &[Piece]) -> Vec<TopicProduceData> {
-    let same_topic = |a: &Piece, b: &Piece| a.id.topic() == b.id.topic();
-    let data = |piece: &Piece| {
-        PartitionProduceData::default()
-            .with_index(piece.id.partition())
-            .with_records(Some(piece.records.clone()))
-    };
-    let topic = |pieces: &[Piece]| {
-        TopicProduceData::default()
-            .with_name(TopicName(text(pieces[0].id.topic().name())))
-            .with_partition_data(pieces.iter().map(data).collect())
-    };
-    pieces.chunk_by(same_topic).map(topic).collect()
 }

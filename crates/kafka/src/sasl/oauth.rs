@@ -60,7 +60,12 @@ fn push_json(out: &mut String, text: &str) {
     for letter in text.chars() {
         match letter {
             '"' | '\\' => out.extend(['\\', letter]),
-            control if control < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if control < ' ' => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                let code = control as usize;
+                out.push_str("\\u00");
+                out.extend([char::from(HEX[code >> 4]), char::from(HEX[code & 0xf])]);
+            }
             other => out.push(other),
         }
     }

@@ -17,13 +17,13 @@ use kafka::{
 use tokio::runtime::Runtime;
 
 /// A started broker with the runtime its processes belong to. Ends with this process.
-pub struct Shared {
-    pub kafka: Kafka,
+pub(crate) struct Shared {
+    pub(crate) kafka: Kafka,
     _runtime: Runtime,
 }
 
 /// Starts a broker on a runtime of its own: the runtime of the first test would end with that test.
-pub fn start(options: KafkaOptions) -> Shared {
+pub(crate) fn start(options: KafkaOptions) -> Shared {
     std::thread::spawn(move || {
         let runtime = Runtime::new().unwrap();
         let kafka = runtime.block_on(Kafka::start(options, &Silent)).unwrap();
@@ -34,26 +34,26 @@ pub fn start(options: KafkaOptions) -> Shared {
 }
 
 /// One broker of 4.3.1 without security, for whoever does no harm to it.
-pub fn broker() -> &'static Kafka {
+pub(crate) fn broker() -> &'static Kafka {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     &SHARED.get_or_init(|| start(KafkaOptions::default())).kafka
 }
 
-pub fn config_of(bootstrap: &str) -> ClientConfig {
+pub(crate) fn config_of(bootstrap: &str) -> ClientConfig {
     ClientConfig::plaintext(bootstrap.split(','))
 }
 
-pub async fn client() -> Client {
+pub(crate) async fn client() -> Client {
     Client::connect(config_of(&broker().bootstrap())).await.unwrap()
 }
 
 /// A name no other test uses.
-pub fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub async fn topic(
+pub(crate) async fn topic(
     client: &Client,
     name: &str,
     partitions: i32,
@@ -63,24 +63,26 @@ pub async fn topic(
         name: unique(name),
         partitions,
         replication_factor: -1,
-        configs: configs
+        // Records of tests may be dated 1970.
+        configs: [("retention.ms", "-1")]
             .iter()
+            .chain(configs)
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect::<BTreeMap<_, _>>(),
     };
     client.create_topic(&new).await.unwrap().topic
 }
 
-pub fn transactional(id: &str) -> ProducerSettings {
+pub(crate) fn transactional(id: &str) -> ProducerSettings {
     ProducerSettings { transactional_id: Some(id.into()), ..ProducerSettings::default() }
 }
 
-pub async fn producer(client: &Client, id: &str) -> Producer {
+pub(crate) async fn producer(client: &Client, id: &str) -> Producer {
     Producer::init(client, transactional(id)).await.unwrap()
 }
 
 /// A transaction of keyed records.
-pub fn transaction(topic: &Topic, records: &[(&str, &str)]) -> Transaction {
+pub(crate) fn transaction(topic: &Topic, records: &[(&str, &str)]) -> Transaction {
     let mut transaction = Transaction::new(900_000);
     for (key, value) in records {
         let partition = topic.partition(topic.partition_for(Some(key.as_bytes())));
@@ -95,13 +97,17 @@ pub fn transaction(topic: &Topic, records: &[(&str, &str)]) -> Transaction {
     transaction
 }
 
-pub async fn read_all(client: &Client, topic: &Topic, isolation: Isolation) -> Vec<ConsumedRecord> {
+pub(crate) async fn read_all(
+    client: &Client,
+    topic: &Topic,
+    isolation: Isolation,
+) -> Vec<ConsumedRecord> {
     let mut reader =
         TopicReader::open(client, topic.name(), StartAt::Earliest, isolation).await.unwrap();
     reader.read_to_end().await.unwrap()
 }
 
-pub fn values(records: &[ConsumedRecord]) -> Vec<String> {
+pub(crate) fn values(records: &[ConsumedRecord]) -> Vec<String> {
     let value = |record: &ConsumedRecord| {
         String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap()
     };
@@ -110,7 +116,7 @@ pub fn values(records: &[ConsumedRecord]) -> Vec<String> {
 
 /// A transaction whose first record is written and whose second one the broker refuses: it is left
 /// open, as a crash would leave it, until its transactional id is taken over.
-pub async fn leave_open(client: &Client, id: &str, topic: &Topic, record: (&str, &str)) {
+pub(crate) async fn leave_open(client: &Client, id: &str, topic: &Topic, record: (&str, &str)) {
     let mut producer = producer(client, id).await;
     let mut transaction = Transaction::new(1_000);
     let partition = topic.partition(topic.partition_for(Some(record.0.as_bytes())));
@@ -121,4 +127,4 @@ pub async fn leave_open(client: &Client, id: &str, topic: &Topic, record: (&str,
     assert_eq!(error.code(), "KA023", "{error}");
 }
 
-pub const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);

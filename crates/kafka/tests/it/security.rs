@@ -76,6 +76,8 @@ fn broker() -> &'static Kafka {
 fn properties(listener: &str, pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let mut map: BTreeMap<String, String> =
         pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    // Five brokers may be starting at this moment.
+    map.insert("socket.connection.setup.timeout.ms".into(), "60000".into());
     map.insert("bootstrap.servers".into(), broker().bootstrap_of(listener).unwrap());
     map
 }
