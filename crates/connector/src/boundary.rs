@@ -1,8 +1,9 @@
 //! Decides when a Kafka transaction ends. Pure: time is an argument.
 //!
 //! In: how much is waiting, since when, and whether a source transaction is open. Out: [`Due`].
-//! A quiet stream commits at once, so that one change is seen in milliseconds. A busy one fills a transaction to its
-//! limits, because each Kafka transaction costs the brokers markers and coordinator writes whatever its size.
+//! A quiet stream commits at once, so that one change is seen in milliseconds. One that is behind fills a transaction to
+//! its limits: each Kafka transaction costs the brokers markers and coordinator writes whatever its size, and many small
+//! ones would take the time that is needed to catch up.
 //! Never: a cut inside a source transaction, unless that transaction alone exceeds the limit.
 
 use std::time::{Duration, Instant};
@@ -32,9 +33,11 @@ pub(crate) enum Due {
 }
 
 /// A commit that carried fewer records than this is a quiet stream's: the next one need not wait.
-const QUIET_RECORDS_MAX: usize = 256;
+const QUIET_RECORDS_MAX: usize = 64;
 /// Least distance of two commits of a busy stream that has nothing more to read for a moment.
 const BUSY_INTERVAL: Duration = Duration::from_millis(20);
+/// A stream whose transactions are sent so long after their commit is behind: a moment without data is no reason to commit.
+const BEHIND_AFTER: Duration = Duration::from_millis(500);
 
 /// Watches the open Kafka transaction.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub(crate) struct Filled {
     pub records: usize,
     /// A source transaction has begun and not ended.
     pub in_transaction: bool,
+    /// How long after its commit the newest source transaction was sent, by the server's clock.
+    pub(crate) lag: Duration,
 }
 
 impl Boundary {
@@ -102,6 +107,9 @@ impl Boundary {
         if filled.bytes >= self.limits.bytes_max || now >= opened_at + self.limits.interval_max {
             return Due::Now;
         }
+        if filled.lag >= BEHIND_AFTER {
+            return Due::At(opened_at + self.limits.interval_max);
+        }
         if self.committed_records < QUIET_RECORDS_MAX {
             return Due::WhenIdle;
         }
@@ -137,7 +145,7 @@ mod tests {
     }
 
     fn filled(bytes: usize, in_transaction: bool) -> Filled {
-        Filled { bytes, records: 1, in_transaction }
+        Filled { bytes, records: 1, in_transaction, lag: Duration::ZERO }
     }
 
     #[test]
@@ -155,6 +163,16 @@ mod tests {
         boundary.handed_over(5000, now);
         boundary.opened(now);
         assert_eq!(boundary.due(filled(10, false), now), Due::At(now + BUSY_INTERVAL));
+    }
+
+    #[test]
+    fn a_stream_that_is_behind_fills_its_transactions() {
+        let now = Instant::now();
+        let mut boundary = Boundary::new(limits(), now);
+        boundary.opened(now);
+        let behind = Filled { lag: Duration::from_secs(3), ..filled(10, false) };
+        assert_eq!(boundary.due(behind, now), Due::At(now + Duration::from_millis(100)));
+        assert_eq!(boundary.due(behind, now + Duration::from_millis(100)), Due::Now);
     }
 
     #[test]

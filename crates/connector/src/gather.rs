@@ -5,6 +5,7 @@
 //! Never: an acknowledgement, a commit, a wait for Kafka.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use envelope::{
     EncoderSettings, MessagePlan, OldRow, Record, Scratch, SnapshotMarker, SourcePosition,
@@ -51,6 +52,8 @@ pub(crate) struct Gatherer {
     batch_bytes_max: usize,
     record_bytes_max: usize,
     progress: Progress,
+    /// How long after its commit the newest source transaction was sent. Both times are the server's.
+    lag: Duration,
 }
 
 impl Gatherer {
@@ -72,6 +75,7 @@ impl Gatherer {
             batch_bytes_max: settings.producer.batch_bytes_max,
             record_bytes_max: settings.producer.request_bytes_max,
             progress: Progress::starting_at(position),
+            lag: Duration::ZERO,
         }
     }
 
@@ -91,6 +95,7 @@ impl Gatherer {
             bytes: self.transaction.len_bytes(),
             records: self.transaction.record_count(),
             in_transaction: self.progress.in_transaction(),
+            lag: self.lag,
         }
     }
 
@@ -120,6 +125,8 @@ impl Gatherer {
         match self.assembler.push(data.wal_start, message)? {
             Step::Nothing => Ok(Gathered::Nothing),
             Step::Begin(begin) => {
+                let lag_us = data.sent_at.micros() - begin.committed_at.micros();
+                self.lag = Duration::from_micros(u64::try_from(lag_us).unwrap_or_default());
                 self.progress.begin(&begin)?;
                 Ok(Gathered::Nothing)
             }

@@ -9,6 +9,7 @@ use kafka::{Producer, Transaction};
 use pgoutput::Lsn;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tracing::debug;
 
 use crate::checkpoint::CheckpointLog;
 use crate::error::ConnectorError;
@@ -113,7 +114,14 @@ async fn commit_all(
             producer.commit(data).await?;
         }
         log.append(&mut transaction, &position);
-        producer.commit(transaction).await?;
+        let done = producer.commit(transaction).await?;
+        debug!(
+            records,
+            sent_bytes = done.sent_bytes,
+            produce_ms = done.produce_time.as_millis(),
+            end_ms = done.end_time.as_millis(),
+            "committed to {end_lsn}"
+        );
         if report.send(Committed { end_lsn, records }).await.is_err() {
             return Ok(());
         }
