@@ -53,6 +53,9 @@ struct OracleArgs {
     /// SIGKILLs while it streams; one more comes inside the snapshot
     #[arg(long, default_value_t = 3)]
     kills: u32,
+    /// Do not kill it inside its snapshot
+    #[arg(long)]
+    spare_snapshot: bool,
     /// Runs with consecutive seeds
     #[arg(long, default_value_t = 1)]
     runs: u64,
@@ -154,6 +157,7 @@ async fn oracle(arguments: OracleArgs) -> Result<()> {
     let mut unclean = 0;
     for run in 0..arguments.runs {
         let mut plan = oracle::Plan::new(arguments.seed + run, arguments.changes, arguments.kills);
+        plan.kill_in_snapshot = !arguments.spare_snapshot;
         plan.settings.clone_from(&settings);
         let report = oracle::run(&stack, &plan, &narrate).await?;
         print(&report.to_string());

@@ -86,24 +86,30 @@ impl<'a> Attack<'a> {
     pub(super) async fn through_snapshot(&mut self, narrate: &dyn Fn(&str)) -> Result<()> {
         if self.plan.kill_in_snapshot {
             self.wait_for_slot().await?;
-            let moment = Duration::from_millis(self.random.random_range(0..400));
-            tokio::time::sleep(moment).await;
-            let state = self.walsender_state().await?;
-            self.snapshot_was_killed = state.is_none();
+            let moment = self.snapshot_moment().await?;
+            self.snapshot_was_killed = self.walsender_state().await?.is_none();
             self.process.kill().await?;
-            narrate(&format!(
-                "SIGKILL {moment:?} after the slot was there, {}",
-                if self.snapshot_was_killed {
-                    "inside the snapshot"
-                } else {
-                    "the snapshot was over already"
-                }
-            ));
+            let inside = if self.snapshot_was_killed { "inside" } else { "after the end of" };
+            narrate(&format!("SIGKILL {inside} the snapshot, {moment}"));
             self.process = self.connector.start()?;
         }
         self.connector.wait_until_streaming(&mut self.process).await?;
         narrate("the snapshot is over, the stream runs");
         Ok(())
+    }
+
+    /// Waits for a moment to kill the snapshot: some time after the slot is there, or when a reader has read its first row.
+    async fn snapshot_moment(&mut self) -> Result<String> {
+        let pause = Duration::from_millis(self.random.random_range(0..400));
+        if self.random.random_bool(0.4) {
+            tokio::time::sleep(pause).await;
+            return Ok(format!("{pause:?} after the slot was there"));
+        }
+        let first_row = self.newest.wait_for(|newest| newest.made_at_unix_ms > 0);
+        if tokio::time::timeout(DEADLINE, first_row).await.is_err() {
+            return Err(Failure::new(format!("no snapshot row:\n{}", self.process.log_end())));
+        }
+        Ok("when its first row was read".to_owned())
     }
 
     /// Kills it at random moments until the writers are done.

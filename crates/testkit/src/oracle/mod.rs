@@ -60,7 +60,7 @@ impl Plan {
             changes,
             kills,
             kill_in_snapshot: true,
-            rows: 20_000,
+            rows: 40_000,
             writers: 4,
             partitions: 3,
             settings: Vec::new(),
