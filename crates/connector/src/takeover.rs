@@ -32,6 +32,9 @@ use crate::snapshot::SnapshotPlan;
 use crate::tables::Tables;
 use crate::topics::Topics;
 
+/// How long a run that comes back looks for a successor before it fences.
+const SUCCESSOR_LOOK_MAX: Duration = Duration::from_millis(300);
+
 /// How long a walsender may take to let go of the slot.
 const WALSENDER_END_MAX: Duration = Duration::from_secs(5);
 
@@ -101,8 +104,15 @@ async fn fence(
 ) -> Result<(Fenced, Option<Position>), ConnectorError> {
     let client = Client::connect(settings.store.clone()).await?;
     let log = CheckpointLog::open(&client, settings).await?;
-    if claimed && log.read(&client).await?.is_some_and(|newest| newest.instance != instance) {
-        return Err(ConnectorError::Superseded { connector: settings.name.to_string() });
+    if claimed {
+        // A look that decides nothing but who leaves. It waits for open transactions, and the open one is most often our
+        // own, which only fencing ends; a successor has ended it already.
+        let look = tokio::time::timeout(SUCCESSOR_LOOK_MAX, log.read(&client)).await;
+        if let Ok(newest) = look
+            && newest?.is_some_and(|newest| newest.instance != instance)
+        {
+            return Err(ConnectorError::Superseded { connector: settings.name.to_string() });
+        }
     }
     let producer = Producer::init(&client, settings.producer.clone()).await?;
     let checkpoint = log.read(&client).await?;

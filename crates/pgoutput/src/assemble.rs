@@ -82,14 +82,7 @@ impl Assembler {
             Message::Insert(insert) => {
                 let relation =
                     self.relation_of_row(insert.relation, insert.new, name, wal_start)?;
-                self.change(
-                    wal_start,
-                    name,
-                    ChangeKind::Insert {
-                        relation,
-                        after: insert.new,
-                    },
-                )
+                self.change(wal_start, name, ChangeKind::Insert { relation, after: insert.new })
             }
             Message::Update(update) => {
                 let relation =
@@ -101,11 +94,7 @@ impl Assembler {
                 self.change(
                     wal_start,
                     name,
-                    ChangeKind::Update {
-                        relation,
-                        before,
-                        after: update.new,
-                    },
+                    ChangeKind::Update { relation, before, after: update.new },
                 )
             }
             Message::Delete(delete) => {
@@ -128,51 +117,33 @@ impl Assembler {
             | Message::StreamStop(_)
             | Message::StreamCommit(_)
             | Message::StreamAbort(_)
-            | Message::StreamPrepare(_) => Err(AssembleError::StreamingNotRequested {
-                message: name,
-                lsn: wal_start,
-            }),
+            | Message::StreamPrepare(_) => {
+                Err(AssembleError::StreamingNotRequested { message: name, lsn: wal_start })
+            }
             Message::BeginPrepare(_)
             | Message::Prepare(_)
             | Message::CommitPrepared(_)
-            | Message::RollbackPrepared(_) => Err(AssembleError::TwoPhaseNotRequested {
-                message: name,
-                lsn: wal_start,
-            }),
+            | Message::RollbackPrepared(_) => {
+                Err(AssembleError::TwoPhaseNotRequested { message: name, lsn: wal_start })
+            }
         }
     }
 
     fn begin<'a>(&mut self, begin: Begin, lsn: Lsn) -> Result<Step<'a>, AssembleError> {
         if self.open.is_some() {
-            return Err(AssembleError::OutOfOrder {
-                message: "Begin",
-                lsn,
-                place: INSIDE,
-            });
+            return Err(AssembleError::OutOfOrder { message: "Begin", lsn, place: INSIDE });
         }
-        self.open = Some(OpenTransaction {
-            begin,
-            origin: None,
-            change_count: 0,
-            last: None,
-        });
+        self.open = Some(OpenTransaction { begin, origin: None, change_count: 0, last: None });
         Ok(Step::Begin(begin))
     }
 
     fn commit<'a>(&mut self, commit: Commit, lsn: Lsn) -> Result<Step<'a>, AssembleError> {
         let Some(open) = self.open.take() else {
-            return Err(AssembleError::OutOfOrder {
-                message: "Commit",
-                lsn,
-                place: OUTSIDE,
-            });
+            return Err(AssembleError::OutOfOrder { message: "Commit", lsn, place: OUTSIDE });
         };
         let expected = open.begin.final_lsn;
         if commit.commit_lsn != expected {
-            return Err(AssembleError::CommitMismatch {
-                found: commit.commit_lsn,
-                expected,
-            });
+            return Err(AssembleError::CommitMismatch { found: commit.commit_lsn, expected });
         }
         Ok(Step::Commit(commit))
     }
@@ -183,17 +154,10 @@ impl Assembler {
         lsn: Lsn,
     ) -> Result<Step<'a>, AssembleError> {
         let Some(open) = &mut self.open else {
-            return Err(AssembleError::OutOfOrder {
-                message: "Origin",
-                lsn,
-                place: OUTSIDE,
-            });
+            return Err(AssembleError::OutOfOrder { message: "Origin", lsn, place: OUTSIDE });
         };
         let name = origin.name.to_owned();
-        open.origin = Some(Arc::new(Origin {
-            commit_lsn: origin.commit_lsn,
-            name,
-        }));
+        open.origin = Some(Arc::new(Origin { commit_lsn: origin.commit_lsn, name }));
         Ok(Step::Nothing)
     }
 
@@ -213,44 +177,19 @@ impl Assembler {
         message: LogicalMessage<'a>,
         wal_start: Lsn,
     ) -> Result<Step<'a>, AssembleError> {
-        let LogicalMessage {
-            transactional,
-            lsn,
-            prefix,
-            content,
-            ..
-        } = message;
-        let kind = ChangeKind::LogicalMessage {
-            transactional,
-            prefix,
-            content,
-        };
+        let LogicalMessage { transactional, lsn, prefix, content, .. } = message;
+        let kind = ChangeKind::LogicalMessage { transactional, prefix, content };
         if transactional {
             return self.change(wal_start, "Message", kind);
         }
         // The server sends these while it reads the log and transactions only when it has read them whole.
         if self.open.is_some() {
             let message = "Message outside transactions";
-            return Err(AssembleError::OutOfOrder {
-                message,
-                lsn: wal_start,
-                place: INSIDE,
-            });
+            return Err(AssembleError::OutOfOrder { message, lsn: wal_start, place: INSIDE });
         }
-        let id = EventId {
-            commit_lsn: lsn,
-            change_lsn: lsn,
-            repeat: 0,
-        };
+        let id = EventId { commit_lsn: lsn, change_lsn: lsn, repeat: 0 };
         let (xid, committed_at, origin) = (None, None, None);
-        Ok(Step::Change(Change {
-            id,
-            ordinal: 0,
-            xid,
-            committed_at,
-            origin,
-            kind,
-        }))
+        Ok(Step::Change(Change { id, ordinal: 0, xid, committed_at, origin, kind }))
     }
 
     fn truncate<'a>(
@@ -258,10 +197,7 @@ impl Assembler {
         truncate: &message::Truncate<'_>,
         lsn: Lsn,
     ) -> Result<ChangeKind<'a>, AssembleError> {
-        let relations = truncate
-            .relations
-            .iter()
-            .map(|oid| self.relation(oid, "Truncate", lsn));
+        let relations = truncate.relations.iter().map(|oid| self.relation(oid, "Truncate", lsn));
         Ok(ChangeKind::Truncate {
             relations: relations.collect::<Result<_, _>>()?,
             cascade: truncate.cascade,
@@ -278,11 +214,7 @@ impl Assembler {
         kind: ChangeKind<'a>,
     ) -> Result<Step<'a>, AssembleError> {
         let Some(open) = &mut self.open else {
-            return Err(AssembleError::OutOfOrder {
-                message,
-                lsn,
-                place: OUTSIDE,
-            });
+            return Err(AssembleError::OutOfOrder { message, lsn, place: OUTSIDE });
         };
         let repeat = match open.last {
             Some((last, repeat)) if last == lsn => repeat + 1,
@@ -292,11 +224,7 @@ impl Assembler {
         let ordinal = open.change_count;
         open.change_count += 1;
         Ok(Step::Change(Change {
-            id: EventId {
-                commit_lsn: open.begin.final_lsn,
-                change_lsn: lsn,
-                repeat,
-            },
+            id: EventId { commit_lsn: open.begin.final_lsn, change_lsn: lsn, repeat },
             ordinal,
             xid: Some(open.begin.xid),
             committed_at: Some(open.begin.committed_at),
@@ -350,11 +278,5 @@ fn check_columns(
         return Ok(());
     }
     let relation = format!("{}.{}", relation.namespace, relation.name);
-    Err(AssembleError::ColumnCount {
-        message,
-        lsn,
-        relation,
-        found,
-        expected,
-    })
+    Err(AssembleError::ColumnCount { message, lsn, relation, found, expected })
 }

@@ -25,11 +25,7 @@ pub struct EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}:{}:{}",
-            self.commit_lsn, self.change_lsn, self.repeat
-        )
+        write!(formatter, "{}:{}:{}", self.commit_lsn, self.change_lsn, self.repeat)
     }
 }
 

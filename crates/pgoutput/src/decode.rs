@@ -44,10 +44,7 @@ pub fn decode(payload: &[u8], in_stream: bool) -> Result<Message<'_>, DecodeErro
         b'r' => transaction::rollback_prepared(named("Rollback Prepared"))
             .map(Message::RollbackPrepared),
         b'p' => transaction::stream_prepare(named("Stream Prepare")).map(Message::StreamPrepare),
-        tag => Err(DecodeError::UnknownMessage {
-            protocol: "pgoutput",
-            tag,
-        }),
+        tag => Err(DecodeError::UnknownMessage { protocol: "pgoutput", tag }),
     }
 }
 
@@ -67,23 +64,12 @@ fn update(mut reader: Reader<'_>, in_stream: bool) -> Result<Update<'_>, DecodeE
     let relation = reader.oid("relation")?;
     let (old, new) = match reader.u8("tuple kind")? {
         b'N' => (None, TupleData::read(&mut reader)?),
-        b'K' => (
-            Some(OldTuple::Key(TupleData::read(&mut reader)?)),
-            new_tuple(&mut reader)?,
-        ),
-        b'O' => (
-            Some(OldTuple::Full(TupleData::read(&mut reader)?)),
-            new_tuple(&mut reader)?,
-        ),
+        b'K' => (Some(OldTuple::Key(TupleData::read(&mut reader)?)), new_tuple(&mut reader)?),
+        b'O' => (Some(OldTuple::Full(TupleData::read(&mut reader)?)), new_tuple(&mut reader)?),
         found => return Err(reader.unexpected_tag("tuple kind", found, "`K`, `O` or `N`")),
     };
     reader.finish()?;
-    Ok(Update {
-        xid,
-        relation,
-        old,
-        new,
-    })
+    Ok(Update { xid, relation, old, new })
 }
 
 /// Shape: `Int32` xid (streamed only) · `Int32` relation oid · `Byte1('K' | 'O')` · `TupleData`.
@@ -111,9 +97,7 @@ fn truncate(mut reader: Reader<'_>, in_stream: bool) -> Result<Truncate<'_>, Dec
     let count = reader.u32("relation count")?;
     let options = reader.flags("options", 3)?;
     // Saturated, the count is longer than any message, which is what it must be.
-    let length = usize::try_from(count)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(4);
+    let length = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(4);
     let (oids, _) = reader.bytes(length, "relations")?.as_chunks::<4>();
     reader.finish()?;
     Ok(Truncate {
@@ -137,14 +121,7 @@ fn relation(mut reader: Reader<'_>, in_stream: bool) -> Result<Relation<'_>, Dec
     };
     let columns = RelationColumns::read(&mut reader)?;
     reader.finish()?;
-    Ok(Relation {
-        xid,
-        oid,
-        namespace,
-        name,
-        replica_identity,
-        columns,
-    })
+    Ok(Relation { xid, oid, namespace, name, replica_identity, columns })
 }
 
 /// Shape: `Int32` xid (streamed only) · `Int32` type oid · `String` namespace · `String` name.

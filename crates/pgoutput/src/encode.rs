@@ -19,12 +19,9 @@ pub fn message(message: &Message<'_>, out: &mut Vec<u8>) {
     let mut w = Writer { out };
     match *message {
         Message::Begin(m) => w.tag(b'B').lsn(m.final_lsn).time(m.committed_at).xid(m.xid),
-        Message::Commit(m) => w
-            .tag(b'C')
-            .no_flags()
-            .lsn(m.commit_lsn)
-            .lsn(m.end_lsn)
-            .time(m.committed_at),
+        Message::Commit(m) => {
+            w.tag(b'C').no_flags().lsn(m.commit_lsn).lsn(m.end_lsn).time(m.committed_at)
+        }
         Message::Origin(m) => w.tag(b'O').lsn(m.commit_lsn).string(m.name),
         Message::Relation(m) => relation(&mut w, &m),
         Message::Type(m) => type_(&mut w, &m),
@@ -41,44 +38,23 @@ pub fn message(message: &Message<'_>, out: &mut Vec<u8>) {
         }
         Message::StreamAbort(m) => stream_abort(&mut w, &m),
         Message::BeginPrepare(m) => {
-            w.tag(b'b')
-                .lsn(m.prepare_lsn)
-                .lsn(m.end_lsn)
-                .time(m.prepared_at);
+            w.tag(b'b').lsn(m.prepare_lsn).lsn(m.end_lsn).time(m.prepared_at);
             w.xid(m.xid).string(m.gid)
         }
         Message::Prepare(m) => {
-            w.tag(b'P')
-                .no_flags()
-                .lsn(m.prepare_lsn)
-                .lsn(m.end_lsn)
-                .time(m.prepared_at);
+            w.tag(b'P').no_flags().lsn(m.prepare_lsn).lsn(m.end_lsn).time(m.prepared_at);
             w.xid(m.xid).string(m.gid)
         }
         Message::CommitPrepared(m) => {
-            w.tag(b'K')
-                .no_flags()
-                .lsn(m.commit_lsn)
-                .lsn(m.end_lsn)
-                .time(m.committed_at);
+            w.tag(b'K').no_flags().lsn(m.commit_lsn).lsn(m.end_lsn).time(m.committed_at);
             w.xid(m.xid).string(m.gid)
         }
         Message::RollbackPrepared(m) => {
-            w.tag(b'r')
-                .no_flags()
-                .lsn(m.prepare_end_lsn)
-                .lsn(m.rollback_end_lsn);
-            w.time(m.prepared_at)
-                .time(m.rolled_back_at)
-                .xid(m.xid)
-                .string(m.gid)
+            w.tag(b'r').no_flags().lsn(m.prepare_end_lsn).lsn(m.rollback_end_lsn);
+            w.time(m.prepared_at).time(m.rolled_back_at).xid(m.xid).string(m.gid)
         }
         Message::StreamPrepare(m) => {
-            w.tag(b'p')
-                .no_flags()
-                .lsn(m.prepare_lsn)
-                .lsn(m.end_lsn)
-                .time(m.prepared_at);
+            w.tag(b'p').no_flags().lsn(m.prepare_lsn).lsn(m.end_lsn).time(m.prepared_at);
             w.xid(m.xid).string(m.gid)
         }
     };
@@ -88,17 +64,12 @@ pub fn message(message: &Message<'_>, out: &mut Vec<u8>) {
 pub fn replication_message(message: &ReplicationMessage<'_>, out: &mut Vec<u8>) {
     let mut w = Writer { out };
     match *message {
-        ReplicationMessage::XLogData(m) => w
-            .tag(b'w')
-            .lsn(m.wal_start)
-            .lsn(m.wal_end)
-            .time(m.sent_at)
-            .bytes(m.payload),
-        ReplicationMessage::PrimaryKeepalive(m) => w
-            .tag(b'k')
-            .lsn(m.wal_end)
-            .time(m.sent_at)
-            .flag(m.reply_requested),
+        ReplicationMessage::XLogData(m) => {
+            w.tag(b'w').lsn(m.wal_start).lsn(m.wal_end).time(m.sent_at).bytes(m.payload)
+        }
+        ReplicationMessage::PrimaryKeepalive(m) => {
+            w.tag(b'k').lsn(m.wal_end).time(m.sent_at).flag(m.reply_requested)
+        }
     };
 }
 
@@ -129,36 +100,23 @@ pub fn relation_columns(columns: &[RelationColumn<'_>], out: &mut Vec<u8>) {
     w.column_count(columns.len());
     for column in columns {
         w.flag(column.is_identity).string(column.name);
-        w.oid(column.type_oid)
-            .bytes(&column.type_modifier.to_be_bytes());
+        w.oid(column.type_oid).bytes(&column.type_modifier.to_be_bytes());
     }
 }
 
 fn relation<'w, 'o>(w: &'w mut Writer<'o>, m: &Relation<'_>) -> &'w mut Writer<'o> {
-    w.tag(b'R')
-        .stream_xid(m.xid)
-        .oid(m.oid)
-        .string(m.namespace)
-        .string(m.name);
+    w.tag(b'R').stream_xid(m.xid).oid(m.oid).string(m.namespace).string(m.name);
     // The four letters are ASCII.
     w.tag(m.replica_identity.letter() as u8);
     w.column_count(m.columns.len()).bytes(m.columns.columns())
 }
 
 fn type_<'w, 'o>(w: &'w mut Writer<'o>, m: &Type<'_>) -> &'w mut Writer<'o> {
-    w.tag(b'Y')
-        .stream_xid(m.xid)
-        .oid(m.oid)
-        .string(m.namespace)
-        .string(m.name)
+    w.tag(b'Y').stream_xid(m.xid).oid(m.oid).string(m.namespace).string(m.name)
 }
 
 fn insert<'w, 'o>(w: &'w mut Writer<'o>, m: &Insert<'_>) -> &'w mut Writer<'o> {
-    w.tag(b'I')
-        .stream_xid(m.xid)
-        .oid(m.relation)
-        .tag(b'N')
-        .row(m.new)
+    w.tag(b'I').stream_xid(m.xid).oid(m.relation).tag(b'N').row(m.new)
 }
 
 fn update<'w, 'o>(w: &'w mut Writer<'o>, m: &Update<'_>) -> &'w mut Writer<'o> {
@@ -180,10 +138,7 @@ fn truncate<'w, 'o>(w: &'w mut Writer<'o>, m: &Truncate<'_>) -> &'w mut Writer<'
 }
 
 fn logical_message<'w, 'o>(w: &'w mut Writer<'o>, m: &LogicalMessage<'_>) -> &'w mut Writer<'o> {
-    w.tag(b'M')
-        .stream_xid(m.xid)
-        .flag(m.transactional)
-        .lsn(m.lsn);
+    w.tag(b'M').stream_xid(m.xid).flag(m.transactional).lsn(m.lsn);
     w.string(m.prefix).counted_bytes(m.content)
 }
 
@@ -242,10 +197,7 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, text: &str) -> &mut Self {
-        assert!(
-            !text.contains('\0'),
-            "a protocol string ends at its first zero byte: {text:?}"
-        );
+        assert!(!text.contains('\0'), "a protocol string ends at its first zero byte: {text:?}");
         self.bytes(text.as_bytes()).tag(0)
     }
 

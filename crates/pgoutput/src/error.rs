@@ -286,9 +286,7 @@ pub struct LsnParseError {
 
 impl LsnParseError {
     pub(crate) fn new(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-        }
+        Self { text: text.to_owned() }
     }
 
     /// What to do about it: always [`Class::Definite`].

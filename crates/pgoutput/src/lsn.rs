@@ -50,11 +50,7 @@ impl FromStr for Lsn {
         let half = |digits: &str| {
             // `from_str_radix` would also take a sign.
             let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if hexadecimal {
-                u32::from_str_radix(digits, 16).ok()
-            } else {
-                None
-            }
+            if hexadecimal { u32::from_str_radix(digits, 16).ok() } else { None }
         };
         text.split_once('/')
             .and_then(|(high, low)| Some((half(high)?, half(low)?)))
@@ -99,24 +95,10 @@ mod tests {
 
     #[test]
     fn text_that_is_no_lsn_is_refused() {
-        for text in [
-            "",
-            "/",
-            "16",
-            "16/",
-            "/B3",
-            "1/2/3",
-            "+1/2",
-            "1/-2",
-            " 1/2",
-            "123456789/0",
-            "x/1",
-        ] {
-            assert_eq!(
-                text.parse::<Lsn>(),
-                Err(LsnParseError::new(text)),
-                "{text:?}"
-            );
+        for text in
+            ["", "/", "16", "16/", "/B3", "1/2/3", "+1/2", "1/-2", " 1/2", "123456789/0", "x/1"]
+        {
+            assert_eq!(text.parse::<Lsn>(), Err(LsnParseError::new(text)), "{text:?}");
         }
     }
 

@@ -16,11 +16,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Begins at the first byte of `bytes`; `message` is the name in errors.
     pub(crate) fn new(message: &'static str, bytes: &'a [u8]) -> Self {
-        Self {
-            message,
-            length: bytes.len(),
-            rest: bytes,
-        }
+        Self { message, length: bytes.len(), rest: bytes }
     }
 
     /// The same place under the name of the message that the tag turned out to begin.
@@ -84,11 +80,7 @@ impl<'a> Reader<'a> {
     /// The xid that only messages between Stream Start and Stream Stop carry.
     #[inline]
     pub(crate) fn stream_xid(&mut self, in_stream: bool) -> Result<Option<Xid>, DecodeError> {
-        if in_stream {
-            self.xid().map(Some)
-        } else {
-            Ok(None)
-        }
+        if in_stream { self.xid().map(Some) } else { Ok(None) }
     }
 
     #[inline]
@@ -103,12 +95,9 @@ impl<'a> Reader<'a> {
         let length = self.i32(field)?;
         match usize::try_from(length) {
             Ok(length) => self.bytes(length, field),
-            Err(_) => Err(DecodeError::NegativeLength {
-                message: self.message,
-                field,
-                offset,
-                length,
-            }),
+            Err(_) => {
+                Err(DecodeError::NegativeLength { message: self.message, field, offset, length })
+            }
         }
     }
 
@@ -131,11 +120,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn string(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         let (message, offset) = (self.message, self.offset());
         let Some(length) = self.rest.iter().position(|byte| *byte == 0) else {
-            return Err(DecodeError::UnterminatedString {
-                message,
-                field,
-                offset,
-            });
+            return Err(DecodeError::UnterminatedString { message, field, offset });
         };
         let text = self.bytes(length, field)?;
         self.u8(field)?;
@@ -154,12 +139,7 @@ impl<'a> Reader<'a> {
         if found & !known == 0 {
             Ok(found)
         } else {
-            Err(DecodeError::UnknownFlags {
-                message: self.message,
-                field,
-                offset,
-                found,
-            })
+            Err(DecodeError::UnknownFlags { message: self.message, field, offset, found })
         }
     }
 
@@ -172,11 +152,7 @@ impl<'a> Reader<'a> {
         shown: &'static str,
     ) -> Result<(), DecodeError> {
         let found = self.u8(field)?;
-        if found == expected {
-            Ok(())
-        } else {
-            Err(self.unexpected_tag(field, found, shown))
-        }
+        if found == expected { Ok(()) } else { Err(self.unexpected_tag(field, found, shown)) }
     }
 
     /// The message must be read whole.
@@ -186,11 +162,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let (message, offset) = (self.message, self.offset());
-        Err(DecodeError::TrailingBytes {
-            message,
-            offset,
-            count: self.rest.len(),
-        })
+        Err(DecodeError::TrailingBytes { message, offset, count: self.rest.len() })
     }
 
     /// The error for the tag byte just read.
@@ -202,24 +174,12 @@ impl<'a> Reader<'a> {
         expected: &'static str,
     ) -> DecodeError {
         let offset = self.offset().saturating_sub(1);
-        DecodeError::UnexpectedTag {
-            message: self.message,
-            field,
-            offset,
-            found,
-            expected,
-        }
+        DecodeError::UnexpectedTag { message: self.message, field, offset, found, expected }
     }
 
     #[cold]
     fn truncated(&self, field: &'static str, needed: usize) -> DecodeError {
         let (message, offset, available) = (self.message, self.offset(), self.rest.len());
-        DecodeError::Truncated {
-            message,
-            field,
-            offset,
-            needed,
-            available,
-        }
+        DecodeError::Truncated { message, field, offset, needed, available }
     }
 }

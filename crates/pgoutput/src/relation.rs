@@ -29,16 +29,12 @@ impl Relation {
             && self.name == message.name
             && self.namespace == schema_name(message.namespace)
             && self.columns.len() == message.columns.len()
-            && self
-                .columns
-                .iter()
-                .zip(message.columns.iter())
-                .all(|(own, new)| {
-                    own.name == new.name
-                        && own.type_oid == new.type_oid
-                        && own.type_modifier == new.type_modifier
-                        && own.is_identity == new.is_identity
-                })
+            && self.columns.iter().zip(message.columns.iter()).all(|(own, new)| {
+                own.name == new.name
+                    && own.type_oid == new.type_oid
+                    && own.type_modifier == new.type_modifier
+                    && own.is_identity == new.is_identity
+            })
     }
 }
 

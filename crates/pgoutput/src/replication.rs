@@ -70,10 +70,7 @@ pub fn decode(body: &[u8]) -> Result<ReplicationMessage<'_>, DecodeError> {
             reader.finish()?;
             Ok(ReplicationMessage::PrimaryKeepalive(keepalive))
         }
-        tag => Err(DecodeError::UnknownMessage {
-            protocol: "replication",
-            tag,
-        }),
+        tag => Err(DecodeError::UnknownMessage { protocol: "replication", tag }),
     }
 }
 

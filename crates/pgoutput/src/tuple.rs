@@ -34,10 +34,7 @@ impl<'a> TupleData<'a> {
             read_value(reader)?;
         }
         let values = &all[..all.len() - reader.rest().len()];
-        Ok(Self {
-            column_count,
-            values,
-        })
+        Ok(Self { column_count, values })
     }
 
     /// How many columns the row has.

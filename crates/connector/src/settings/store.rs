@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use kafka::{ClientConfig, HerokuKafka, KafkaError, KafkaSettings};
+use kafka::{ClientConfig, Compression, HerokuKafka, KafkaError, KafkaSettings};
 
 use super::Note;
 use super::environment::Environment;
@@ -23,6 +23,8 @@ pub(super) fn read(
     values.exclusive("bootstrap.servers", "tributary.store.url");
     let properties = properties(values);
     let mut settings = base(values, environment, &properties)?;
+    // ADR 0005: events are text that repeats itself, and the brokers' disks are what a drain waits for.
+    settings.producer.compression = Compression::Lz4;
     if !client_id.is_empty() {
         client_id.clone_into(&mut settings.client.client_id);
     }

@@ -35,20 +35,15 @@ pub(super) fn commit(mut reader: Reader<'_>) -> Result<Commit, DecodeError> {
 
 /// Shape: `Int64` `commit_lsn` on the origin · `String` name.
 pub(super) fn origin(mut reader: Reader<'_>) -> Result<Origin<'_>, DecodeError> {
-    let message = Origin {
-        commit_lsn: reader.lsn("commit_lsn")?,
-        name: reader.string("name")?,
-    };
+    let message = Origin { commit_lsn: reader.lsn("commit_lsn")?, name: reader.string("name")? };
     reader.finish()?;
     Ok(message)
 }
 
 /// Shape: `Int32` xid · `Int8` first segment (1) or not (0).
 pub(super) fn stream_start(mut reader: Reader<'_>) -> Result<StreamStart, DecodeError> {
-    let message = StreamStart {
-        xid: reader.xid()?,
-        first_segment: reader.flags("first_segment", 1)? == 1,
-    };
+    let message =
+        StreamStart { xid: reader.xid()?, first_segment: reader.flags("first_segment", 1)? == 1 };
     reader.finish()?;
     Ok(message)
 }
@@ -75,17 +70,10 @@ pub(super) fn stream_abort(mut reader: Reader<'_>) -> Result<StreamAbort, Decode
     let aborted = if reader.rest().is_empty() {
         None
     } else {
-        Some(Aborted {
-            lsn: reader.lsn("abort lsn")?,
-            at: reader.timestamp("aborted_at")?,
-        })
+        Some(Aborted { lsn: reader.lsn("abort lsn")?, at: reader.timestamp("aborted_at")? })
     };
     reader.finish()?;
-    Ok(StreamAbort {
-        xid,
-        sub_xid,
-        aborted,
-    })
+    Ok(StreamAbort { xid, sub_xid, aborted })
 }
 
 /// Shape: `Int64` `prepare_lsn` · `Int64` `end_lsn` · `Int64` time · `Int32` xid · `String` gid.

@@ -144,47 +144,19 @@ fn status_update_is_laid_out_as_in_the_manual() {
 #[test]
 fn each_damage_has_its_code_and_says_where_it_is() {
     let cases: [(&[u8], &str, &str); 9] = [
-        (
-            b"",
-            "WA001",
-            "pgoutput message ends inside `tag`: 1 bytes needed at byte 0, 0 left",
-        ),
-        (
-            b"I\0\0",
-            "WA001",
-            "Insert ends inside `relation`: 4 bytes needed at byte 1, 2 left",
-        ),
+        (b"", "WA001", "pgoutput message ends inside `tag`: 1 bytes needed at byte 0, 0 left"),
+        (b"I\0\0", "WA001", "Insert ends inside `relation`: 4 bytes needed at byte 1, 2 left"),
         (b"?", "WA002", "unknown pgoutput message, tag 0x3F"),
-        (
-            b"I\0\0\0\x01X",
-            "WA003",
-            "Insert: `tuple kind` at byte 5 is 0x58, expected `N`",
-        ),
-        (
-            b"T\0\0\0\0\x04",
-            "WA004",
-            "Truncate: `options` at byte 5 has unknown flags, 0x04",
-        ),
+        (b"I\0\0\0\x01X", "WA003", "Insert: `tuple kind` at byte 5 is 0x58, expected `N`"),
+        (b"T\0\0\0\0\x04", "WA004", "Truncate: `options` at byte 5 has unknown flags, 0x04"),
         (
             b"I\0\0\0\x01N\0\x01t\xFF\xFF\xFF\xFF",
             "WA005",
             "Insert: `column value` at byte 9 is -1, below zero",
         ),
-        (
-            b"Y\0\0\0\x01public",
-            "WA006",
-            "Type: string `namespace` at byte 5 has no end",
-        ),
-        (
-            b"Y\0\0\0\x01\xFF\0x\0",
-            "WA007",
-            "Type: string `namespace` at byte 5 is not UTF-8",
-        ),
-        (
-            b"E!",
-            "WA008",
-            "Stream Stop has 1 bytes after its end at byte 1",
-        ),
+        (b"Y\0\0\0\x01public", "WA006", "Type: string `namespace` at byte 5 has no end"),
+        (b"Y\0\0\0\x01\xFF\0x\0", "WA007", "Type: string `namespace` at byte 5 is not UTF-8"),
+        (b"E!", "WA008", "Stream Stop has 1 bytes after its end at byte 1"),
     ];
     for (payload, code, text) in cases {
         let error: DecodeError = pgoutput::decode(payload, false).unwrap_err();

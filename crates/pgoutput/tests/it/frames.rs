@@ -20,13 +20,8 @@ fn bodies(file: &str) -> Vec<Vec<u8>> {
     let lines = file.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
-            let bytes = line
-                .as_bytes()
-                .chunks(2)
-                .map(|pair| std::str::from_utf8(pair).unwrap());
-            bytes
-                .map(|pair| u8::from_str_radix(pair, 16).unwrap())
-                .collect()
+            let bytes = line.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+            bytes.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
         })
         .collect()
 }
@@ -60,10 +55,7 @@ fn messages(bodies: &[Vec<u8>]) -> Vec<(Lsn, Message<'_>)> {
 /// What the messages of a session without streaming come to.
 fn steps<'a>(messages: &[(Lsn, Message<'a>)]) -> Vec<Step<'a>> {
     let mut assembler = Assembler::new();
-    messages
-        .iter()
-        .map(|(lsn, message)| assembler.push(*lsn, *message).unwrap())
-        .collect()
+    messages.iter().map(|(lsn, message)| assembler.push(*lsn, *message).unwrap()).collect()
 }
 
 fn changes<'a>(messages: &[(Lsn, Message<'a>)]) -> Vec<Change<'a>> {
@@ -119,44 +111,19 @@ fn shown_change(kind: &ChangeKind<'_>) -> String {
         ChangeKind::Insert { relation, after } => {
             format!("insert {} {}", relation.name, shown_row(*after))
         }
-        ChangeKind::Update {
-            relation,
-            before: old,
-            after,
-        } => {
-            format!(
-                "update {}{} to {}",
-                relation.name,
-                before(*old),
-                shown_row(*after)
-            )
+        ChangeKind::Update { relation, before: old, after } => {
+            format!("update {}{} to {}", relation.name, before(*old), shown_row(*after))
         }
-        ChangeKind::Delete {
-            relation,
-            before: old,
-        } => {
+        ChangeKind::Delete { relation, before: old } => {
             format!("delete {}{}", relation.name, before(*old))
         }
-        ChangeKind::Truncate {
-            relations,
-            cascade,
-            restart_identity,
-        } => {
-            let names: Vec<&str> = relations
-                .iter()
-                .map(|relation| relation.name.as_str())
-                .collect();
+        ChangeKind::Truncate { relations, cascade, restart_identity } => {
+            let names: Vec<&str> =
+                relations.iter().map(|relation| relation.name.as_str()).collect();
             format!("truncate {names:?} cascade {cascade} restart_identity {restart_identity}")
         }
-        ChangeKind::LogicalMessage {
-            transactional,
-            prefix,
-            content,
-        } => {
-            format!(
-                "message {prefix} {} {transactional}",
-                content.escape_ascii()
-            )
+        ChangeKind::LogicalMessage { transactional, prefix, content } => {
+            format!("message {prefix} {} {transactional}", content.escape_ascii())
         }
     }
 }
@@ -237,16 +204,9 @@ fn rows_of_one_copy_share_their_position_and_are_told_apart() {
         .filter(|change| shown_change(&change.kind).starts_with("insert by_default ('1"))
         .skip(1)
         .collect();
-    let repeats: Vec<_> = copied
-        .iter()
-        .map(|change| (change.id.repeat, change.ordinal))
-        .collect();
+    let repeats: Vec<_> = copied.iter().map(|change| (change.id.repeat, change.ordinal)).collect();
     assert_eq!(repeats, [(0, 0), (1, 1), (2, 2)]);
-    assert!(
-        copied
-            .iter()
-            .all(|change| change.id.change_lsn == copied[0].id.change_lsn)
-    );
+    assert!(copied.iter().all(|change| change.id.change_lsn == copied[0].id.change_lsn));
 }
 
 #[test]
@@ -258,10 +218,7 @@ fn a_message_and_the_change_behind_it_may_share_a_position() {
         .position(|change| shown_change(&change.kind).starts_with("message inside"))
         .unwrap();
     let (message, insert) = (changes[at].id, changes[at + 1].id);
-    assert_eq!(
-        (message.change_lsn, insert.change_lsn),
-        (insert.change_lsn, message.change_lsn)
-    );
+    assert_eq!((message.change_lsn, insert.change_lsn), (insert.change_lsn, message.change_lsn));
     assert_eq!((message.repeat, insert.repeat), (0, 1));
 }
 
@@ -276,10 +233,7 @@ fn the_origin_of_a_replicated_transaction_is_told() {
         ("upstream", "16/B374D848")
     );
     // 2024-01-01 00:00 UTC, the time of the commit at the origin.
-    assert_eq!(
-        last.committed_at.unwrap().unix_micros(),
-        1_704_067_200_000_000
-    );
+    assert_eq!(last.committed_at.unwrap().unix_micros(), 1_704_067_200_000_000);
     assert!(others.iter().all(|change| change.origin.is_none()));
 }
 
@@ -288,11 +242,7 @@ fn changes_and_commits_have_a_position_and_descriptions_have_none() {
     for file in [VERSION_1, BINARY, VERSION_4_STREAMING, VERSION_4_PREPARED] {
         let bodies = bodies(file);
         let messages = messages(&bodies);
-        let next = messages
-            .iter()
-            .skip(1)
-            .map(|(_, message)| Some(*message))
-            .chain([None]);
+        let next = messages.iter().skip(1).map(|(_, message)| Some(*message)).chain([None]);
         for ((lsn, message), next) in messages.iter().zip(next) {
             let unplaced = match message {
                 Message::Relation(_) | Message::Type(_) => true,
@@ -308,10 +258,7 @@ fn changes_and_commits_have_a_position_and_descriptions_have_none() {
 fn no_id_comes_twice() {
     for file in [VERSION_1, BINARY] {
         let bodies = bodies(file);
-        let mut ids: Vec<_> = changes(&messages(&bodies))
-            .iter()
-            .map(|change| change.id)
-            .collect();
+        let mut ids: Vec<_> = changes(&messages(&bodies)).iter().map(|change| change.id).collect();
         let count = ids.len();
         ids.sort_unstable();
         ids.dedup();
@@ -334,11 +281,8 @@ fn a_keepalive_ends_the_stream() {
 fn binary_values_are_marked() {
     let bodies = bodies(BINARY);
     let changes = changes(&messages(&bodies));
-    let first: Vec<String> = changes
-        .iter()
-        .take(2)
-        .map(|change| shown_change(&change.kind))
-        .collect();
+    let first: Vec<String> =
+        changes.iter().take(2).map(|change| shown_change(&change.kind)).collect();
     assert_eq!(first[0], "insert by_default ([00, 00, 00, 01], [C3, A4])");
     assert_eq!(first[1], "insert by_default ([00, 00, 00, 02], null)");
 }
@@ -387,13 +331,9 @@ fn outline(messages: &[(Lsn, Message<'_>)]) -> String {
             Message::StreamCommit(m) => format!("commit {}", number(m.xid.0)),
             Message::StreamAbort(m) => {
                 let (xid, sub_xid) = (number(m.xid.0), number(m.sub_xid.0));
-                let year = m
-                    .aborted
-                    .map(|aborted| aborted.at.unix_micros() / 31_556_952_000_000 + 1970);
-                format!(
-                    "abort {xid} {sub_xid} {}",
-                    year.is_some_and(|year| year > 2020)
-                )
+                let year =
+                    m.aborted.map(|aborted| aborted.at.unix_micros() / 31_556_952_000_000 + 1970);
+                format!("abort {xid} {sub_xid} {}", year.is_some_and(|year| year > 2020))
             }
             Message::BeginPrepare(m) => format!("begin prepare {} {}", number(m.xid.0), m.gid),
             Message::Prepare(m) => format!("prepare {} {}", number(m.xid.0), m.gid),
@@ -454,14 +394,8 @@ abort 3 3 {abort_is_dated}"
 
 #[test]
 fn transactions_in_progress_are_understood() {
-    assert_eq!(
-        outline(&messages(&bodies(VERSION_2_STREAMING))),
-        streamed(false)
-    );
-    assert_eq!(
-        outline(&messages(&bodies(VERSION_4_STREAMING))),
-        streamed(true)
-    );
+    assert_eq!(outline(&messages(&bodies(VERSION_2_STREAMING))), streamed(false));
+    assert_eq!(outline(&messages(&bodies(VERSION_4_STREAMING))), streamed(true));
 }
 
 #[test]
@@ -496,8 +430,5 @@ fn a_streamed_transaction_is_refused_by_the_assembler() {
     let bodies = bodies(VERSION_4_STREAMING);
     let (lsn, first) = messages(&bodies)[0];
     let error = Assembler::new().push(lsn, first).unwrap_err();
-    assert!(
-        error.to_string().contains("streaming was not asked for"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("streaming was not asked for"), "{error}");
 }

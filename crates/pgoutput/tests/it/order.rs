@@ -22,10 +22,8 @@ const COMMIT: Message<'_> = Message::Commit(Commit {
     end_lsn: Lsn::new(110),
     committed_at: PgTimestamp::new(7),
 });
-const ORIGIN: Message<'_> = Message::Origin(message::Origin {
-    commit_lsn: Lsn::new(9),
-    name: "upstream",
-});
+const ORIGIN: Message<'_> =
+    Message::Origin(message::Origin { commit_lsn: Lsn::new(9), name: "upstream" });
 
 fn row(columns: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -35,34 +33,19 @@ fn row(columns: usize) -> Vec<u8> {
 
 fn insert(row: &[u8]) -> Message<'_> {
     let new = TupleData::parse(row).unwrap();
-    Message::Insert(Insert {
-        xid: None,
-        relation: TABLE,
-        new,
-    })
+    Message::Insert(Insert { xid: None, relation: TABLE, new })
 }
 
 fn emitted(transactional: bool) -> Message<'static> {
     let (prefix, content, lsn) = ("audit", &b"hello"[..], Lsn::new(50));
-    Message::LogicalMessage(LogicalMessage {
-        xid: None,
-        transactional,
-        lsn,
-        prefix,
-        content,
-    })
+    Message::LogicalMessage(LogicalMessage { xid: None, transactional, lsn, prefix, content })
 }
 
 fn columns(name: &str) -> Vec<u8> {
     let (is_identity, type_oid, type_modifier) = (true, Oid(23), -1);
     let mut bytes = Vec::new();
     encode::relation_columns(
-        &[RelationColumn {
-            is_identity,
-            name,
-            type_oid,
-            type_modifier,
-        }],
+        &[RelationColumn { is_identity, name, type_oid, type_modifier }],
         &mut bytes,
     );
     bytes
@@ -106,17 +89,9 @@ fn a_message_out_of_its_place_is_refused() {
     });
     let [narrow, wide] = [&one, &two].map(|row| TupleData::parse(row).unwrap());
     let update = |old, new| {
-        Message::Update(Update {
-            xid: None,
-            relation: TABLE,
-            old: Some(OldTuple::Key(old)),
-            new,
-        })
+        Message::Update(Update { xid: None, relation: TABLE, old: Some(OldTuple::Key(old)), new })
     };
-    let stream_start = Message::StreamStart(StreamStart {
-        xid: Xid(1),
-        first_segment: true,
-    });
+    let stream_start = Message::StreamStart(StreamStart { xid: Xid(1), first_segment: true });
     let begin_prepare = Message::BeginPrepare(message::BeginPrepare {
         prepare_lsn: Lsn::new(1),
         end_lsn: Lsn::new(2),
@@ -130,10 +105,7 @@ fn a_message_out_of_its_place_is_refused() {
         ("WA020", vec![BEGIN, BEGIN]),
         ("WA020", vec![BEGIN, COMMIT, COMMIT]),
         ("WA020", vec![table(&id), insert(&one)]),
-        (
-            "WA020",
-            vec![BEGIN, table(&id), insert(&one), COMMIT, insert(&one)],
-        ),
+        ("WA020", vec![BEGIN, table(&id), insert(&one), COMMIT, insert(&one)]),
         ("WA020", vec![emitted(true)]),
         ("WA020", vec![BEGIN, emitted(false)]),
         ("WA021", vec![BEGIN, insert(&one)]),
@@ -149,10 +121,7 @@ fn a_message_out_of_its_place_is_refused() {
         let error = last(&messages).unwrap_err();
         assert_eq!(error.code(), code, "{error}");
         assert_eq!(error.class(), Class::Definite);
-        assert!(
-            error.to_string().starts_with(&format!("[{code}] ")),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with(&format!("[{code}] ")), "{error}");
         assert!(error.to_string().contains("\n  fix: "), "{error}");
     }
 }
@@ -160,15 +129,9 @@ fn a_message_out_of_its_place_is_refused() {
 #[test]
 fn an_empty_transaction_passes() {
     let mut assembler = Assembler::new();
-    assert!(matches!(
-        assembler.push(Lsn::ZERO, BEGIN),
-        Ok(Step::Begin(_))
-    ));
+    assert!(matches!(assembler.push(Lsn::ZERO, BEGIN), Ok(Step::Begin(_))));
     assert!(assembler.in_transaction());
-    assert!(matches!(
-        assembler.push(Lsn::ZERO, COMMIT),
-        Ok(Step::Commit(_))
-    ));
+    assert!(matches!(assembler.push(Lsn::ZERO, COMMIT), Ok(Step::Commit(_))));
     assert!(!assembler.in_transaction());
 }
 
@@ -176,18 +139,8 @@ fn an_empty_transaction_passes() {
 fn a_message_outside_transactions_is_named_by_its_own_position() {
     let change = change(&[emitted(false)]);
     let (commit_lsn, change_lsn) = (Lsn::new(50), Lsn::new(50));
-    assert_eq!(
-        change.id,
-        EventId {
-            commit_lsn,
-            change_lsn,
-            repeat: 0
-        }
-    );
-    assert_eq!(
-        (change.xid, change.committed_at, change.origin),
-        (None, None, None)
-    );
+    assert_eq!(change.id, EventId { commit_lsn, change_lsn, repeat: 0 });
+    assert_eq!((change.xid, change.committed_at, change.origin), (None, None, None));
 }
 
 #[test]
@@ -197,10 +150,7 @@ fn the_origin_holds_until_the_commit() {
     assert_eq!(before.origin, None);
     let after = change(&[BEGIN, ORIGIN, table(&id), insert(&one), insert(&one)]);
     let origin = after.origin.unwrap();
-    assert_eq!(
-        (origin.name.as_str(), origin.commit_lsn),
-        ("upstream", Lsn::new(9))
-    );
+    assert_eq!((origin.name.as_str(), origin.commit_lsn), ("upstream", Lsn::new(9)));
     let next = change(&[BEGIN, ORIGIN, table(&id), COMMIT, BEGIN, insert(&one)]);
     assert_eq!(next.origin, None);
 }
@@ -215,34 +165,19 @@ fn a_table_described_again_stays_the_same_until_it_differs() {
     let first = describe(&columns("id"));
     assert!(Arc::ptr_eq(&first, &describe(&columns("id"))));
     let renamed = describe(&columns("key"));
-    assert_eq!(
-        (
-            first.columns[0].name.as_str(),
-            renamed.columns[0].name.as_str()
-        ),
-        ("id", "key")
-    );
+    assert_eq!((first.columns[0].name.as_str(), renamed.columns[0].name.as_str()), ("id", "key"));
 }
 
 #[test]
 fn a_type_says_nothing_to_the_reader() {
-    let type_ = Type {
-        xid: None,
-        oid: Oid(1),
-        namespace: "public",
-        name: "mood",
-    };
+    let type_ = Type { xid: None, oid: Oid(1), namespace: "public", name: "mood" };
     assert_eq!(last(&[BEGIN, Message::Type(type_)]), Ok(Step::Nothing));
 }
 
 #[test]
 fn an_id_is_shown_as_three_parts() {
     let (commit_lsn, change_lsn) = (Lsn::new(0x16B_3748), Lsn::new(0x16B_3700));
-    let id = EventId {
-        commit_lsn,
-        change_lsn,
-        repeat: 0,
-    };
+    let id = EventId { commit_lsn, change_lsn, repeat: 0 };
     assert_eq!(id.to_string(), "0/16B3748:0/16B3700:0");
 }
 
@@ -257,11 +192,7 @@ fn a_truncate_lists_its_tables() {
         relations: message::RelationOids::new(&oids),
     });
     match change(&[BEGIN, table(&id), truncate]).kind {
-        ChangeKind::Truncate {
-            relations,
-            cascade: true,
-            restart_identity: false,
-        } => {
+        ChangeKind::Truncate { relations, cascade: true, restart_identity: false } => {
             assert_eq!(relations[0].oid, TABLE);
         }
         other => panic!("no truncate: {other:?}"),

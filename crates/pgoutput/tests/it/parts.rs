@@ -32,18 +32,9 @@ pub(crate) struct Parts {
 
 /// Any parts; strings are any that the protocol can carry.
 pub(crate) fn parts() -> impl Strategy<Value = Parts> {
-    let numbers = (
-        any::<[u64; 2]>(),
-        any::<[i64; 2]>(),
-        any::<[u32; 2]>(),
-        any::<u32>(),
-    );
-    let bytes = (
-        [tuple(), tuple()],
-        columns(),
-        vec(any::<[u8; 4]>(), 0..5),
-        vec(any::<u8>(), 0..9),
-    );
+    let numbers = (any::<[u64; 2]>(), any::<[i64; 2]>(), any::<[u32; 2]>(), any::<u32>());
+    let bytes =
+        ([tuple(), tuple()], columns(), vec(any::<[u8; 4]>(), 0..5), vec(any::<u8>(), 0..9));
     let choices = (any::<bool>(), any::<[bool; 2]>(), select(&IDENTITIES[..]));
     (numbers, [text(), text()], bytes, choices).prop_map(|(numbers, texts, bytes, choices)| Parts {
         in_stream: choices.0,
@@ -94,14 +85,12 @@ fn columns() -> impl Strategy<Value = Vec<u8>> {
     vec((any::<bool>(), text(), any::<u32>(), any::<i32>()), 0..5).prop_map(|columns| {
         let columns: Vec<_> = columns
             .iter()
-            .map(
-                |(is_identity, name, type_oid, type_modifier)| RelationColumn {
-                    is_identity: *is_identity,
-                    name,
-                    type_oid: Oid(*type_oid),
-                    type_modifier: *type_modifier,
-                },
-            )
+            .map(|(is_identity, name, type_oid, type_modifier)| RelationColumn {
+                is_identity: *is_identity,
+                name,
+                type_oid: Oid(*type_oid),
+                type_modifier: *type_modifier,
+            })
             .collect();
         let mut out = Vec::new();
         encode::relation_columns(&columns, &mut out);
@@ -123,10 +112,7 @@ impl Parts {
         let xid = self.in_stream.then_some(Xid(self.xids[0]));
         let (oid, relation) = (Oid(self.oid), Oid(self.oid));
         let [namespace, name] = self.texts.each_ref().map(String::as_str);
-        let [old, new] = self
-            .tuples
-            .each_ref()
-            .map(|bytes| TupleData::parse(bytes).unwrap());
+        let [old, new] = self.tuples.each_ref().map(|bytes| TupleData::parse(bytes).unwrap());
         let [first_flag, second_flag] = self.flags;
         vec![
             Message::Relation(Relation {
@@ -137,41 +123,13 @@ impl Parts {
                 replica_identity: self.identity,
                 columns: RelationColumns::parse(&self.columns).unwrap(),
             }),
-            Message::Type(Type {
-                xid,
-                oid,
-                namespace,
-                name,
-            }),
+            Message::Type(Type { xid, oid, namespace, name }),
             Message::Insert(Insert { xid, relation, new }),
-            Message::Update(Update {
-                xid,
-                relation,
-                old: None,
-                new,
-            }),
-            Message::Update(Update {
-                xid,
-                relation,
-                old: Some(OldTuple::Key(old)),
-                new,
-            }),
-            Message::Update(Update {
-                xid,
-                relation,
-                old: Some(OldTuple::Full(old)),
-                new,
-            }),
-            Message::Delete(Delete {
-                xid,
-                relation,
-                old: OldTuple::Key(old),
-            }),
-            Message::Delete(Delete {
-                xid,
-                relation,
-                old: OldTuple::Full(old),
-            }),
+            Message::Update(Update { xid, relation, old: None, new }),
+            Message::Update(Update { xid, relation, old: Some(OldTuple::Key(old)), new }),
+            Message::Update(Update { xid, relation, old: Some(OldTuple::Full(old)), new }),
+            Message::Delete(Delete { xid, relation, old: OldTuple::Key(old) }),
+            Message::Delete(Delete { xid, relation, old: OldTuple::Full(old) }),
             Message::Truncate(Truncate {
                 xid,
                 cascade: first_flag,
@@ -193,43 +151,16 @@ impl Parts {
         let [committed_at, at] = self.times.map(PgTimestamp::new);
         let [xid, sub_xid] = self.xids.map(Xid);
         let first_segment = self.flags[0];
-        let aborted = Some(Aborted {
-            lsn: commit_lsn,
-            at,
-        });
+        let aborted = Some(Aborted { lsn: commit_lsn, at });
         vec![
-            Message::Begin(Begin {
-                final_lsn: commit_lsn,
-                committed_at,
-                xid,
-            }),
-            Message::Commit(Commit {
-                commit_lsn,
-                end_lsn,
-                committed_at,
-            }),
-            Message::Origin(Origin {
-                commit_lsn,
-                name: &self.texts[0],
-            }),
+            Message::Begin(Begin { final_lsn: commit_lsn, committed_at, xid }),
+            Message::Commit(Commit { commit_lsn, end_lsn, committed_at }),
+            Message::Origin(Origin { commit_lsn, name: &self.texts[0] }),
             Message::StreamStart(StreamStart { xid, first_segment }),
             Message::StreamStop(StreamStop),
-            Message::StreamCommit(StreamCommit {
-                xid,
-                commit_lsn,
-                end_lsn,
-                committed_at,
-            }),
-            Message::StreamAbort(StreamAbort {
-                xid,
-                sub_xid,
-                aborted: None,
-            }),
-            Message::StreamAbort(StreamAbort {
-                xid,
-                sub_xid,
-                aborted,
-            }),
+            Message::StreamCommit(StreamCommit { xid, commit_lsn, end_lsn, committed_at }),
+            Message::StreamAbort(StreamAbort { xid, sub_xid, aborted: None }),
+            Message::StreamAbort(StreamAbort { xid, sub_xid, aborted }),
         ]
     }
 
@@ -239,20 +170,8 @@ impl Parts {
         let (xid, gid) = (Xid(self.xids[0]), self.texts[1].as_str());
         let committed_at = prepared_at;
         vec![
-            Message::BeginPrepare(BeginPrepare {
-                prepare_lsn,
-                end_lsn,
-                prepared_at,
-                xid,
-                gid,
-            }),
-            Message::Prepare(Prepare {
-                prepare_lsn,
-                end_lsn,
-                prepared_at,
-                xid,
-                gid,
-            }),
+            Message::BeginPrepare(BeginPrepare { prepare_lsn, end_lsn, prepared_at, xid, gid }),
+            Message::Prepare(Prepare { prepare_lsn, end_lsn, prepared_at, xid, gid }),
             Message::CommitPrepared(CommitPrepared {
                 commit_lsn: prepare_lsn,
                 end_lsn,
@@ -268,13 +187,7 @@ impl Parts {
                 xid,
                 gid,
             }),
-            Message::StreamPrepare(StreamPrepare {
-                prepare_lsn,
-                end_lsn,
-                prepared_at,
-                xid,
-                gid,
-            }),
+            Message::StreamPrepare(StreamPrepare { prepare_lsn, end_lsn, prepared_at, xid, gid }),
         ]
     }
 }

@@ -21,10 +21,7 @@ enum Unit {
 fn log() -> impl Strategy<Value = Vec<Unit>> {
     let change = (proptest::option::weighted(0.8, 0..3_u8), 0..3_u8);
     let transaction = vec(change, 0..12).prop_map(Unit::Transaction);
-    vec(
-        prop_oneof![4 => transaction, 1 => Just(Unit::Message)],
-        1..8,
-    )
+    vec(prop_oneof![4 => transaction, 1 => Just(Unit::Message)], 1..8)
 }
 
 /// What is told of a change: its id, ordinal, xid and table.
@@ -35,11 +32,8 @@ type Told = (EventId, u64, Option<Xid>, Option<Oid>);
 /// Each unit lies in its own range of the log, as if the transactions had run one after another. Like a server, the
 /// session describes a table before its first use.
 fn session(log: &[Unit], from: usize) -> (Vec<Told>, Vec<Told>) {
-    let mut sender = Sender {
-        assembler: Assembler::new(),
-        known: HashSet::new(),
-        told: Vec::new(),
-    };
+    let mut sender =
+        Sender { assembler: Assembler::new(), known: HashSet::new(), told: Vec::new() };
     let mut expected = Vec::new();
     for (number, unit) in log.iter().enumerate().skip(from) {
         let start = 1_000 * (number as u64 + 1);
@@ -47,16 +41,7 @@ fn session(log: &[Unit], from: usize) -> (Vec<Told>, Vec<Told>) {
             Unit::Message => {
                 sender.emit(false, start);
                 let (commit_lsn, change_lsn) = (Lsn::new(start), Lsn::new(start));
-                expected.push((
-                    EventId {
-                        commit_lsn,
-                        change_lsn,
-                        repeat: 0,
-                    },
-                    0,
-                    None,
-                    None,
-                ));
+                expected.push((EventId { commit_lsn, change_lsn, repeat: 0 }, 0, None, None));
             }
             Unit::Transaction(changes) => {
                 let (xid, commit_lsn) =
@@ -69,11 +54,7 @@ fn session(log: &[Unit], from: usize) -> (Vec<Told>, Vec<Told>) {
                     let oid = table.map(|table| Oid(u32::from(table)));
                     sender.change(oid, lsn);
                     let count = seen.entry(lsn).or_default();
-                    let id = EventId {
-                        commit_lsn,
-                        change_lsn: Lsn::new(lsn),
-                        repeat: *count,
-                    };
+                    let id = EventId { commit_lsn, change_lsn: Lsn::new(lsn), repeat: *count };
                     *count += 1;
                     expected.push((id, ordinal as u64, Some(xid), oid));
                 }
@@ -97,42 +78,25 @@ impl Sender {
                 ChangeKind::Insert { relation, .. } => Some(relation.oid),
                 _ => None,
             };
-            self.told
-                .push((change.id, change.ordinal, change.xid, table));
+            self.told.push((change.id, change.ordinal, change.xid, table));
         }
     }
 
     fn begin(&mut self, xid: Xid, final_lsn: Lsn) {
         let committed_at = PgTimestamp::new(0);
-        self.send(
-            final_lsn.as_u64(),
-            Message::Begin(Begin {
-                final_lsn,
-                committed_at,
-                xid,
-            }),
-        );
+        self.send(final_lsn.as_u64(), Message::Begin(Begin { final_lsn, committed_at, xid }));
     }
 
     fn commit(&mut self, commit_lsn: Lsn) {
         let (end_lsn, committed_at) = (Lsn::new(commit_lsn.as_u64() + 8), PgTimestamp::new(0));
-        let commit = Commit {
-            commit_lsn,
-            end_lsn,
-            committed_at,
-        };
+        let commit = Commit { commit_lsn, end_lsn, committed_at };
         self.send(end_lsn.as_u64(), Message::Commit(commit));
     }
 
     fn emit(&mut self, transactional: bool, lsn: u64) {
         let (prefix, content) = ("p", &b"c"[..]);
-        let message = LogicalMessage {
-            xid: None,
-            transactional,
-            lsn: Lsn::new(lsn),
-            prefix,
-            content,
-        };
+        let message =
+            LogicalMessage { xid: None, transactional, lsn: Lsn::new(lsn), prefix, content };
         self.send(lsn, Message::LogicalMessage(message));
     }
 
@@ -146,26 +110,14 @@ impl Sender {
         let mut row = Vec::new();
         encode::tuple(&[TupleValue::Text(b"1")], &mut row);
         let new = TupleData::parse(&row).unwrap();
-        self.send(
-            lsn,
-            Message::Insert(Insert {
-                xid: None,
-                relation,
-                new,
-            }),
-        );
+        self.send(lsn, Message::Insert(Insert { xid: None, relation, new }));
     }
 
     fn describe(&mut self, oid: Oid, lsn: u64) {
         let (is_identity, name, type_oid, type_modifier) = (true, "id", Oid(23), -1);
         let mut columns = Vec::new();
         encode::relation_columns(
-            &[RelationColumn {
-                is_identity,
-                name,
-                type_oid,
-                type_modifier,
-            }],
+            &[RelationColumn { is_identity, name, type_oid, type_modifier }],
             &mut columns,
         );
         let relation = Relation {

@@ -35,7 +35,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     supported(
         "tributary.commit.bytes.max",
-        "16777216",
+        "8388608",
         "A Kafka transaction ends at this size, at the next end of a source transaction; a larger source transaction is cut.",
     ),
     supported(

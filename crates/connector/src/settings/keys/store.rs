@@ -31,7 +31,7 @@ pub(super) const KEYS: &[Key] = &[
     supported(
         "producer.override.<property>",
         "",
-        "A property of the Java producer, for example `compression.type`, `max.request.size`, `transaction.timeout.ms`, `security.protocol`. One that is not known or cannot be honoured is an error.",
+        "A property of the Java producer, for example `compression.type` (default here: lz4), `max.request.size`, `transaction.timeout.ms`, `security.protocol`. One that is not known or cannot be honoured is an error.",
     ),
     needs_nothing(
         "consumer.override.<property>",
