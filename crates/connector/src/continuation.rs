@@ -51,7 +51,8 @@ pub(crate) enum Start {
         /// `confirmed_flush_lsn` of the slot.
         from: Lsn,
     },
-    /// Go on at the checkpoint.
+    /// Go on at the checkpoint. If its snapshot is [`SnapshotProgress::Running`], rows of it are in Kafka: what happened to
+    /// them since is in the slot, and comes first; then the tables are read again.
     Continue(Position),
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn judge(
         };
     };
     same_history(&checkpoint, wanted, server)?;
-    if checkpoint.snapshot != SnapshotProgress::Completed {
+    if checkpoint.snapshot == SnapshotProgress::Pending {
         return match slot {
             Some(slot) if !wanted.snapshot => adopt(slot),
             _ => Ok(Start::Afresh { drop_slot: slot.is_some() }),
@@ -234,12 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_did_not_come_to_its_end_begins_again_with_a_new_slot() {
-        for snapshot in [SnapshotProgress::Pending, SnapshotProgress::Running] {
-            let unfinished = Position { snapshot, ..checkpoint(5) };
-            let start = judge(wanted(true), Some(unfinished), Some(&slot(5)), &server()).unwrap();
-            assert_eq!(start, Start::Afresh { drop_slot: true });
-        }
+    fn a_connector_that_died_before_its_first_row_begins_again_with_a_new_slot() {
+        let pending = Position { snapshot: SnapshotProgress::Pending, ..checkpoint(5) };
+        let start = judge(wanted(true), Some(pending), Some(&slot(5)), &server()).unwrap();
+        assert_eq!(start, Start::Afresh { drop_slot: true });
+    }
+
+    #[test]
+    fn a_snapshot_that_left_rows_behind_keeps_its_slot() {
+        let running = Position { snapshot: SnapshotProgress::Running, ..checkpoint(5) };
+        let found = slot(5);
+        let go = |slot| judge(wanted(true), Some(running.clone()), slot, &server());
+        assert_eq!(go(Some(&found)).unwrap(), Start::Continue(running.clone()));
+        assert_eq!(code(go(None)), "CO012");
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(crate) enum Gathered {
     Position,
     /// Records were, or had been, added to the Kafka transaction.
     Records,
+    /// What was asked for is complete; this message is not part of it.
+    Reached,
 }
 
 /// Fills Kafka transactions from the stream.
@@ -52,6 +54,8 @@ pub(crate) struct Gatherer {
     batch_bytes_max: usize,
     record_bytes_max: usize,
     progress: Progress,
+    /// What commits from here on is not wanted.
+    until: Option<Lsn>,
     /// How long after its commit the newest source transaction was sent. Both times are the server's.
     lag: Duration,
 }
@@ -75,6 +79,7 @@ impl Gatherer {
             batch_bytes_max: settings.producer.batch_bytes_max,
             record_bytes_max: settings.producer.request_bytes_max,
             progress: Progress::starting_at(position),
+            until: None,
             lag: Duration::ZERO,
         }
     }
@@ -87,6 +92,24 @@ impl Gatherer {
     /// The same, for the snapshot that moves it along.
     pub(crate) fn position_mut(&mut self) -> &mut Position {
         self.progress.position_mut()
+    }
+
+    /// Everything that committed before `until` is wanted and nothing else.
+    pub(crate) fn gather_until(&mut self, until: Lsn) {
+        self.until = Some(until);
+    }
+
+    /// Everything that committed before the position asked for was gathered.
+    pub(crate) fn has_reached(&self) -> bool {
+        let at = self.progress.position().end_lsn;
+        !self.progress.in_transaction() && self.until.is_some_and(|until| at >= until)
+    }
+
+    /// Stands at the position asked for, ready for a stream that begins there.
+    pub(crate) fn stand_at(&mut self, position: Lsn) {
+        self.until = None;
+        self.assembler = Assembler::new();
+        self.progress.position_mut().end_lsn = position;
     }
 
     /// What is in the open Kafka transaction.
@@ -114,7 +137,8 @@ impl Gatherer {
         match message {
             ReplicationMessage::XLogData(data) => self.data(&data).await,
             ReplicationMessage::PrimaryKeepalive(keepalive) => {
-                let moved = self.progress.keepalive(keepalive.wal_end);
+                let wal_end = keepalive.wal_end.min(self.until.unwrap_or(keepalive.wal_end));
+                let moved = self.progress.keepalive(wal_end);
                 Ok(if moved { Gathered::Position } else { Gathered::Nothing })
             }
         }
@@ -124,6 +148,7 @@ impl Gatherer {
         let message = pgoutput::decode(data.payload, false)?;
         match self.assembler.push(data.wal_start, message)? {
             Step::Nothing => Ok(Gathered::Nothing),
+            Step::Begin(begin) if self.is_past(begin.final_lsn) => Ok(Gathered::Reached),
             Step::Begin(begin) => {
                 let lag_us = data.sent_at.micros() - begin.committed_at.micros();
                 self.lag = Duration::from_micros(u64::try_from(lag_us).unwrap_or_default());
@@ -134,6 +159,9 @@ impl Gatherer {
                 self.tables.define(&relation).await?;
                 Ok(Gathered::Nothing)
             }
+            Step::Change(change) if change.xid.is_none() && self.is_past(change.id.change_lsn) => {
+                Ok(Gathered::Reached)
+            }
             Step::Change(change) => self.change(&change).await,
             Step::Commit(commit) => {
                 self.progress.commit(&commit);
@@ -141,6 +169,10 @@ impl Gatherer {
                 Ok(if empty { Gathered::Position } else { Gathered::Records })
             }
         }
+    }
+
+    fn is_past(&self, lsn: Lsn) -> bool {
+        self.until.is_some_and(|until| lsn >= until)
     }
 
     async fn change(&mut self, change: &Change<'_>) -> Result<Gathered, ConnectorError> {

@@ -43,7 +43,7 @@ pub async fn run(
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
-            outcome = once(&settings, &instance, &mut claimed, status) => outcome,
+            outcome = Box::pin(once(&settings, &instance, &mut claimed, status)) => outcome,
         };
         let Err(failure) = outcome else {
             status.state(State::Stopped);

@@ -15,8 +15,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use pgoutput::Lsn;
 use pgoutput::replication::ReplicationMessage;
-use postgres::ReplicationStream;
+use postgres::{ReplicationConnection, ReplicationStream};
 use tracing::info;
 
 use crate::boundary::{Boundary, Due};
@@ -41,25 +42,29 @@ pub(crate) async fn run(
     settings: &Arc<Settings>,
     status: &StatusReporter,
 ) -> Result<(), ConnectorError> {
-    let Taken { producer, log, mut gatherer, replication, acknowledged, snapshot } = taken;
+    let Taken { producer, log, mut gatherer, mut replication, acknowledged, snapshot } = taken;
     let mut sink = Sink::start(producer, log, settings.delivery);
     if let Some(plan) = snapshot {
+        let joins_at = plan.joins_at;
+        if gatherer.position().end_lsn < joins_at {
+            gatherer.gather_until(joins_at);
+            let mut follow =
+                Follow::start(settings, replication, gatherer, acknowledged, sink, status).await?;
+            follow.follow().await?;
+            follow.source.close().await;
+            (gatherer, sink) = (follow.gatherer, follow.sink);
+            gatherer.stand_at(joins_at);
+            replication = ReplicationConnection::connect(&settings.source).await?;
+        }
         snapshot::take(plan, settings, &mut gatherer, &mut sink, status).await?;
     }
     if !settings.snapshot.mode.streams() {
         return Ok(());
     }
-    let from = gatherer.position().end_lsn;
-    let mut options = settings.pgoutput_options();
-    options.messages &= replication.server_version_num() >= LOGICAL_MESSAGES_SINCE;
-    let source = replication
-        .start_replication(&settings.slot.name, from, &options, settings.feedback())
-        .await?;
-    info!(connector.name = %settings.name, slot.name = %settings.slot.name, "streams from {from}");
+    let mut follow =
+        Follow::start(settings, replication, gatherer, acknowledged, sink, status).await?;
     status.state(State::Streaming);
-    let marks = Watermarks::starting_at(from, acknowledged);
-    let boundary = Boundary::new(settings.commit.boundary(), Instant::now());
-    Follow { source, gatherer, boundary, marks, sink, status }.follow().await
+    follow.follow().await
 }
 
 /// Everything the loop holds. One task owns it.
@@ -72,10 +77,40 @@ struct Follow<'a> {
     status: &'a StatusReporter,
 }
 
-impl Follow<'_> {
+impl<'a> Follow<'a> {
+    /// Streams from where the gatherer stands. `acknowledged` is what the slot knows.
+    async fn start(
+        settings: &Settings,
+        replication: ReplicationConnection,
+        gatherer: Gatherer,
+        acknowledged: Lsn,
+        sink: Sink,
+        status: &'a StatusReporter,
+    ) -> Result<Self, ConnectorError> {
+        let slot = &settings.slot.name;
+        let from = gatherer.position().end_lsn;
+        let mut options = settings.pgoutput_options();
+        options.messages &= replication.server_version_num() >= LOGICAL_MESSAGES_SINCE;
+        let source =
+            replication.start_replication(slot, from, &options, settings.feedback()).await?;
+        info!(connector.name = %settings.name, slot.name = %slot, "streams from {from}");
+        let marks = Watermarks::starting_at(from, acknowledged);
+        let boundary = Boundary::new(settings.commit.boundary(), Instant::now());
+        Ok(Self { source, gatherer, boundary, marks, sink, status })
+    }
+
     /// The loop. Each turn is one of: a commit came back, a chunk came in, the open Kafka transaction goes out.
-    async fn follow(mut self) -> Result<(), ConnectorError> {
+    ///
+    /// Returns once everything the gatherer was asked for is in Kafka; a gatherer without an end is asked for everything.
+    async fn follow(&mut self) -> Result<(), ConnectorError> {
+        let mut reached = false;
         loop {
+            if reached || self.gatherer.has_reached() {
+                self.hand_over().await?;
+                let committed = self.sink.committed().await?;
+                self.commit(committed);
+                return Ok(());
+            }
             let filled = self.gatherer.filled();
             let due = self.boundary.due(filled, Instant::now());
             let free = !self.sink.is_busy();
@@ -86,10 +121,16 @@ impl Follow<'_> {
             let room = filled.in_transaction || !self.boundary.is_full(filled.bytes);
             tokio::select! {
                 biased;
-                committed = self.sink.committed(), if !free => self.commit(committed?),
+                committed = self.sink.committed(), if !free => {
+                    let committed = committed?;
+                    self.commit(committed);
+                }
                 chunk = self.source.next(), if room => {
                     for message in chunk?.messages() {
-                        self.receive(message?).await?;
+                        if self.receive(message?).await? == Gathered::Reached {
+                            reached = true;
+                            break;
+                        }
                     }
                 }
                 () = std::future::ready(()), if due == Due::WhenIdle && free => {
@@ -101,9 +142,13 @@ impl Follow<'_> {
     }
 
     /// One message of the stream, from its frame to records in the open Kafka transaction.
-    async fn receive(&mut self, message: ReplicationMessage<'_>) -> Result<(), ConnectorError> {
-        match self.gatherer.push(message).await? {
-            Gathered::Nothing => {}
+    async fn receive(
+        &mut self,
+        message: ReplicationMessage<'_>,
+    ) -> Result<Gathered, ConnectorError> {
+        let gathered = self.gatherer.push(message).await?;
+        match gathered {
+            Gathered::Nothing | Gathered::Reached => {}
             Gathered::Position => self.boundary.position_moved(),
             Gathered::Records => {
                 self.boundary.opened(Instant::now());
@@ -112,7 +157,7 @@ impl Follow<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(gathered)
     }
 
     /// Gives the open Kafka transaction to stage 3, once it has committed the one before, and opens the next.

@@ -18,7 +18,7 @@ use pgoutput::Lsn;
 use postgres::catalog::{self, TableSummary};
 use postgres::publication;
 use postgres::slot::{self, SlotState};
-use postgres::{Connection, CreateSlot, ReplicationConnection, SnapshotAction};
+use postgres::{Connection, CreateSlot, ReplicationConnection, SlotName, SnapshotAction};
 use tracing::{info, warn};
 
 use crate::captured;
@@ -90,6 +90,10 @@ pub(crate) async fn take_over(
     source.free(settings).await?;
     publish(&source.control, settings, &source.captured).await?;
     let (position, snapshot) = match afresh {
+        None if claim.snapshot == SnapshotProgress::Running => {
+            let plan = read_again(settings, &source).await?;
+            (claim, Some(plan))
+        }
         None => (claim, None),
         Some(drop_slot) => begin(settings, &mut fenced, &mut source, claim, drop_slot).await?,
     };
@@ -129,8 +133,9 @@ fn assemble(
 ) -> Taken {
     let Fenced { client, producer, log } = fenced;
     let Source { server, control, replication, slot, .. } = source;
+    let made_now = snapshot.as_ref().is_some_and(|plan| plan.exporter.is_none());
     let acknowledged = match slot.and_then(|slot| slot.confirmed_flush_lsn) {
-        Some(confirmed_flush) if snapshot.is_none() => confirmed_flush.min(position.end_lsn),
+        Some(confirmed_flush) if !made_now => confirmed_flush.min(position.end_lsn),
         _ => position.end_lsn,
     };
     let encoder = EncoderSettings { database: server.database, ..settings.encoder.clone() };
@@ -165,7 +170,8 @@ async fn begin(
     let end_lsn = created.consistent_point;
     info!(connector.name = %settings.name, slot.name = %slot, "created slot `{slot}` at {end_lsn}");
     if let Some(exported) = created.snapshot_name {
-        let plan = SnapshotPlan { tables: source.captured.clone(), exported };
+        let tables = source.captured.clone();
+        let plan = SnapshotPlan { tables, exported, joins_at: end_lsn, exporter: None };
         return Ok((
             Position { end_lsn, snapshot: SnapshotProgress::Running, ..origin },
             Some(plan),
@@ -174,6 +180,22 @@ async fn begin(
     let position = Position { end_lsn, snapshot: SnapshotProgress::Completed, ..origin };
     fenced.write_checkpoint(&position).await?;
     Ok((position, None))
+}
+
+/// Plans the snapshot after one that did not come to its end, at the consistent point of a slot that lives as long as its
+/// session.
+async fn read_again(settings: &Settings, source: &Source) -> Result<SnapshotPlan, ConnectorError> {
+    let mut exporter = ReplicationConnection::connect(&settings.source).await?;
+    let name = SlotName::new(format!("{:.50}_snapshot", settings.slot.name.as_str()))?;
+    let options = CreateSlot { snapshot: SnapshotAction::Export, temporary: true, failover: false };
+    let created = exporter.create_slot(&name, options).await?;
+    let Some(exported) = created.snapshot_name else {
+        return Err(ConnectorError::StageEnded { stage: "snapshot export" });
+    };
+    let joins_at = created.consistent_point;
+    info!(connector.name = %settings.name, "the snapshot before did not come to its end: reads the tables again at {joins_at}");
+    let tables = source.captured.clone();
+    Ok(SnapshotPlan { tables, exported, joins_at, exporter: Some(exporter) })
 }
 
 /// The Kafka side, ours alone.

@@ -3,7 +3,9 @@
 //! In: the snapshot exported by the slot's creation, imported by every reader. Out: an `r` record for each row, then the
 //! checkpoint that says so, in the Kafka transaction of the last rows.
 //! It joins the stream exactly: the slot begins where the exported snapshot ends, so a commit is in one of them, never in
-//! both. If we die before the end, the exported snapshot is gone; the next take-over makes slot and snapshot anew.
+//! both. If we die before the end, the exported snapshot is gone, but rows of it are in Kafka. Then the slot stays, what it
+//! has since comes first, up to the consistent point of a temporary slot, and the tables are read again at that point: a
+//! row that vanished in between has its delete event, and the topics never go back in time.
 //! Never: `pg_current_wal_lsn()` as a seam. A commit can be in the log and not yet visible.
 //! Source: PostgreSQL manual, `CREATE_REPLICATION_SLOT … EXPORT_SNAPSHOT`, `SET TRANSACTION SNAPSHOT`.
 
@@ -12,6 +14,8 @@ mod rows;
 
 use std::time::Instant;
 
+use pgoutput::Lsn;
+use postgres::ReplicationConnection;
 use postgres::catalog::{self, TableSummary};
 use postgres::snapshot::{self, CopyQuery, plan_chunks};
 use tracing::info;
@@ -29,12 +33,15 @@ use crate::status::{SnapshotStatus, State, StatusReporter};
 use crate::tables::CapturedTable;
 
 /// Tables to read, and the snapshot to read them in.
-#[derive(Debug)]
 pub(crate) struct SnapshotPlan {
     /// Captured tables, in the order they are read.
     pub(crate) tables: Vec<TableSummary>,
-    /// Name of the snapshot the slot's creation exported.
+    /// Name of the exported snapshot.
     pub(crate) exported: String,
+    /// Exactly what committed before this position is in it: here the stream goes on.
+    pub(crate) joins_at: Lsn,
+    /// The session that exported it, if that is not the one that will stream. It must live until every reader has come.
+    pub(crate) exporter: Option<ReplicationConnection>,
 }
 
 /// Bytes of a table one reader takes at a time, when several share it.

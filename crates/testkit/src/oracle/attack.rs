@@ -132,14 +132,19 @@ impl<'a> Attack<'a> {
             let target = first + (self.plan.changes as f64 * share) as u64;
             self.wait_for_changes(progress, target).await?;
             tokio::time::sleep(Duration::from_millis(self.random.random_range(0..100))).await;
-            let silence = self.kill_and_restart(progress).await?;
+            let Some(silence) = self.kill_and_restart(progress).await? else {
+                narrate(&format!("SIGKILL {}: nothing was left to send", number + 1));
+                continue;
+            };
             narrate(&format!("SIGKILL {}: silent for {:?}", number + 1, silence.silence));
             self.silences.push(silence);
         }
         Ok(())
     }
 
-    async fn kill_and_restart(&mut self, progress: &Progress) -> Result<Silence> {
+    /// `None` when the writers were done and everything had arrived before: then there is no silence to measure, and what is
+    /// missing at the end is found by the check.
+    async fn kill_and_restart(&mut self, progress: &Progress) -> Result<Option<Silence>> {
         let killed_again = self.random.random_bool(0.25);
         let until_second_kill = Duration::from_millis(self.random.random_range(0..600));
         self.process.kill().await?;
@@ -160,16 +165,20 @@ impl<'a> Attack<'a> {
             tokio::time::timeout(DEADLINE, next).await.map(|next| next.map(|next| *next))
         else {
             self.process.expect_running()?;
+            let wanted = progress.changes_wanted.load(Ordering::Relaxed);
+            if progress.changes.load(Ordering::Relaxed) >= wanted {
+                return Ok(None);
+            }
             return Err(Failure::new(format!(
                 "no event within {DEADLINE:?} of the restart:\n{}",
                 self.process.log_end()
             )));
         };
-        Ok(Silence {
+        Ok(Some(Silence {
             at_changes,
             killed_again,
             silence: next.read_at.saturating_duration_since(started),
-        })
+        }))
     }
 
     async fn wait_for_changes(&mut self, progress: &Progress, target: u64) -> Result<()> {
