@@ -8,7 +8,7 @@
 //!
 //! The three stages run side by side and pass batches. While stage 3 commits one Kafka transaction, stage 2 fills the
 //! next, so a busy stream is never kept waiting for a commit, and a quiet one commits each change at once.
-//! Data moves down [`follow`] and nowhere else; positions come back up in it and nowhere else.
+//! Data moves down [`Follow::follow`] and nowhere else; positions come back up in it and nowhere else.
 //! Invariant, asserted on every step: acknowledged ≤ committed ≤ received ([`Watermarks`]).
 //! Never: a retry, a wait for PostgreSQL inside a Kafka transaction, an acknowledgement of what Kafka does not hold.
 
@@ -25,7 +25,7 @@ use crate::error::ConnectorError;
 use crate::gather::{Gathered, Gatherer};
 use crate::settings::Settings;
 use crate::sink::{Committed, Sink};
-use crate::snapshot;
+use crate::snapshot::{self, SnapshotPlan};
 use crate::status::{State, StatusReporter};
 use crate::takeover::Taken;
 use crate::watermarks::Watermarks;
@@ -42,118 +42,129 @@ pub(crate) async fn run(
     settings: &Arc<Settings>,
     status: &StatusReporter,
 ) -> Result<(), ConnectorError> {
-    let Taken { producer, log, mut gatherer, mut replication, acknowledged, snapshot } = taken;
-    let mut sink = Sink::start(producer, log, settings.delivery);
-    if let Some(plan) = snapshot {
-        let joins_at = plan.joins_at;
-        if gatherer.position().end_lsn < joins_at {
-            gatherer.gather_until(joins_at);
-            let mut follow =
-                Follow::start(settings, replication, gatherer, acknowledged, sink, status).await?;
-            follow.follow().await?;
-            follow.source.close().await;
-            (gatherer, sink) = (follow.gatherer, follow.sink);
-            gatherer.stand_at(joins_at);
-            replication = ReplicationConnection::connect(&settings.source).await?;
-        }
-        snapshot::take(plan, settings, &mut gatherer, &mut sink, status).await?;
+    let Taken { producer, log, gatherer, replication, acknowledged, snapshot } = taken;
+    let sink = Sink::start(producer, log, settings.delivery);
+    let mut follow = Follow { settings, status, acknowledged, gatherer, sink };
+    let replication = match snapshot {
+        None => replication,
+        Some(plan) => follow.snapshot(plan, replication).await?,
+    };
+    if settings.snapshot.mode.streams() {
+        status.state(State::Streaming);
+        follow.follow(replication).await?;
     }
-    if !settings.snapshot.mode.streams() {
-        return Ok(());
-    }
-    let mut follow =
-        Follow::start(settings, replication, gatherer, acknowledged, sink, status).await?;
-    status.state(State::Streaming);
-    follow.follow().await
+    Ok(())
 }
 
-/// Everything the loop holds. One task owns it.
+/// Stages 2 and 3 of one connector. One task owns them.
 struct Follow<'a> {
-    source: ReplicationStream,
+    settings: &'a Settings,
+    status: &'a StatusReporter,
+    /// What the slot knows at the start: the same as the checkpoint, or earlier.
+    acknowledged: Lsn,
     gatherer: Gatherer,
+    sink: Sink,
+}
+
+/// A running stream: stage 1, and what is known of its positions.
+struct Running {
+    source: ReplicationStream,
     boundary: Boundary,
     marks: Watermarks,
-    sink: Sink,
-    status: &'a StatusReporter,
 }
 
-impl<'a> Follow<'a> {
-    /// Streams from where the gatherer stands. `acknowledged` is what the slot knows.
-    async fn start(
-        settings: &Settings,
-        replication: ReplicationConnection,
-        gatherer: Gatherer,
-        acknowledged: Lsn,
-        sink: Sink,
-        status: &'a StatusReporter,
-    ) -> Result<Self, ConnectorError> {
-        let slot = &settings.slot.name;
-        let from = gatherer.position().end_lsn;
-        let mut options = settings.pgoutput_options();
+impl Follow<'_> {
+    /// Reads the tables. Rows of a snapshot that did not come to its end may be in Kafka already: then what the slot has since
+    /// goes first, up to where the new snapshot stands. Returns the session that will stream.
+    async fn snapshot(
+        &mut self,
+        plan: SnapshotPlan,
+        mut replication: ReplicationConnection,
+    ) -> Result<ReplicationConnection, ConnectorError> {
+        let joins_at = plan.joins_at;
+        if self.gatherer.position().end_lsn < joins_at {
+            self.gatherer.gather_until(joins_at);
+            self.follow(replication).await?;
+            self.gatherer.stand_at(joins_at);
+            replication = ReplicationConnection::connect(&self.settings.source).await?;
+        }
+        let Self { gatherer, sink, .. } = self;
+        snapshot::take(plan, self.settings, gatherer, sink, self.status).await?;
+        Ok(replication)
+    }
+
+    /// Streams from where the gatherer stands.
+    async fn start(&self, replication: ReplicationConnection) -> Result<Running, ConnectorError> {
+        let slot = &self.settings.slot.name;
+        let from = self.gatherer.position().end_lsn;
+        let mut options = self.settings.pgoutput_options();
         options.messages &= replication.server_version_num() >= LOGICAL_MESSAGES_SINCE;
-        let source =
-            replication.start_replication(slot, from, &options, settings.feedback()).await?;
-        info!(connector.name = %settings.name, slot.name = %slot, "streams from {from}");
-        let marks = Watermarks::starting_at(from, acknowledged);
-        let boundary = Boundary::new(settings.commit.boundary(), Instant::now());
-        Ok(Self { source, gatherer, boundary, marks, sink, status })
+        let feedback = self.settings.feedback();
+        let source = replication.start_replication(slot, from, &options, feedback).await?;
+        info!(connector.name = %self.settings.name, slot.name = %slot, "streams from {from}");
+        Ok(Running {
+            source,
+            boundary: Boundary::new(self.settings.commit.boundary(), Instant::now()),
+            marks: Watermarks::starting_at(from, self.acknowledged),
+        })
     }
 
     /// The loop. Each turn is one of: a commit came back, a chunk came in, the open Kafka transaction goes out.
     ///
     /// Returns once everything the gatherer was asked for is in Kafka; a gatherer without an end is asked for everything.
-    async fn follow(&mut self) -> Result<(), ConnectorError> {
+    async fn follow(&mut self, replication: ReplicationConnection) -> Result<(), ConnectorError> {
+        let mut running = self.start(replication).await?;
         let mut reached = false;
-        loop {
-            if reached || self.gatherer.has_reached() {
-                self.hand_over().await?;
-                let committed = self.sink.committed().await?;
-                self.commit(committed);
-                return Ok(());
-            }
+        while !reached && !self.gatherer.has_reached() {
             let filled = self.gatherer.filled();
-            let due = self.boundary.due(filled, Instant::now());
+            let due = running.boundary.due(filled, Instant::now());
             let free = !self.sink.is_busy();
             if due == Due::Now && free {
-                self.hand_over().await?;
+                self.hand_over(&mut running).await?;
                 continue;
             }
-            let room = filled.in_transaction || !self.boundary.is_full(filled.bytes);
+            let room = filled.in_transaction || !running.boundary.is_full(filled.bytes);
             tokio::select! {
                 biased;
                 committed = self.sink.committed(), if !free => {
                     let committed = committed?;
-                    self.commit(committed);
+                    self.acknowledge(&mut running, committed);
                 }
-                chunk = self.source.next(), if room => {
+                chunk = running.source.next(), if room => {
                     for message in chunk?.messages() {
-                        if self.receive(message?).await? == Gathered::Reached {
+                        if self.receive(&mut running, message?).await? == Gathered::Reached {
                             reached = true;
                             break;
                         }
                     }
                 }
                 () = std::future::ready(()), if due == Due::WhenIdle && free => {
-                    self.hand_over().await?;
+                    self.hand_over(&mut running).await?;
                 }
                 () = wait_for(due), if matches!(due, Due::At(_)) && free => {}
             }
         }
+        self.hand_over(&mut running).await?;
+        let committed = self.sink.committed().await?;
+        self.acknowledge(&mut running, committed);
+        running.source.close().await;
+        Ok(())
     }
 
     /// One message of the stream, from its frame to records in the open Kafka transaction.
     async fn receive(
         &mut self,
+        running: &mut Running,
         message: ReplicationMessage<'_>,
     ) -> Result<Gathered, ConnectorError> {
         let gathered = self.gatherer.push(message).await?;
         match gathered {
             Gathered::Nothing | Gathered::Reached => {}
-            Gathered::Position => self.boundary.position_moved(),
+            Gathered::Position => running.boundary.position_moved(),
             Gathered::Records => {
-                self.boundary.opened(Instant::now());
-                if self.boundary.must_slice(self.gatherer.filled().bytes) {
-                    self.hand_over().await?;
+                running.boundary.opened(Instant::now());
+                if running.boundary.must_slice(self.gatherer.filled().bytes) {
+                    self.hand_over(running).await?;
                 }
             }
         }
@@ -161,22 +172,22 @@ impl<'a> Follow<'a> {
     }
 
     /// Gives the open Kafka transaction to stage 3, once it has committed the one before, and opens the next.
-    async fn hand_over(&mut self) -> Result<(), ConnectorError> {
+    async fn hand_over(&mut self, running: &mut Running) -> Result<(), ConnectorError> {
         while self.sink.is_busy() {
             let committed = self.sink.committed().await?;
-            self.commit(committed);
+            self.acknowledge(running, committed);
         }
-        self.marks.receive(self.gatherer.position().end_lsn);
+        running.marks.receive(self.gatherer.position().end_lsn);
         let records = self.gatherer.filled().records;
         self.sink.hand_over(self.gatherer.take()).await?;
-        self.boundary.handed_over(records, Instant::now());
+        running.boundary.handed_over(records, Instant::now());
         Ok(())
     }
 
     /// Kafka holds a transaction: only now may PostgreSQL forget what is in it.
-    fn commit(&mut self, committed: Committed) {
-        self.marks.commit(committed.end_lsn);
-        self.source.acknowledge(self.marks.acknowledge());
+    fn acknowledge(&self, running: &mut Running, committed: Committed) {
+        running.marks.commit(committed.end_lsn);
+        running.source.acknowledge(running.marks.acknowledge());
         self.status.committed(committed.end_lsn, committed.records);
     }
 }
