@@ -139,18 +139,6 @@ pub enum ConnectorError {
         /// Commit position of the transaction that came instead.
         found: Lsn,
     },
-    /// Somebody else streams from the slot.
-    #[error(
-        "[CO019] replication slot `{slot}` is in use by process {pid} ({application}), which is not this connector\n  fix: stop that process, or set slot.name to a slot of this connector's own"
-    )]
-    SlotInUse {
-        /// Its name.
-        slot: String,
-        /// Process that streams from it.
-        pid: i32,
-        /// Its `application_name`.
-        application: String,
-    },
     /// The slot cannot give what we read.
     #[error(
         "[CO020] replication slot `{slot}` is of no use here: {reason}\n  fix: set slot.name to another name, or drop the slot"
@@ -225,7 +213,6 @@ impl ConnectorError {
             | Self::TimelineDiverged { .. }
             | Self::OptionsChanged { .. }
             | Self::HalfSentMissing { .. }
-            | Self::SlotInUse { .. }
             | Self::SlotUnusable { .. }
             | Self::SlotRenamed { .. }
             | Self::RecordTooLarge { .. } => Class::Definite,
@@ -250,7 +237,6 @@ impl ConnectorError {
             Self::TimelineDiverged { .. } => "CO016",
             Self::OptionsChanged { .. } => "CO017",
             Self::HalfSentMissing { .. } => "CO018",
-            Self::SlotInUse { .. } => "CO019",
             Self::SlotUnusable { .. } => "CO020",
             Self::SlotRenamed { .. } => "CO021",
             Self::RecordTooLarge { .. } => "CO022",

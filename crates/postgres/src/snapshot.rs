@@ -207,9 +207,8 @@ SELECT coalesce(pg_relation_size($1::oid::regclass), 0) / current_setting('block
 /// Source: PostgreSQL manual, "Transaction ID and Snapshot Information Functions".
 pub async fn xmax(connection: &Connection) -> Result<u64, PostgresError> {
     const SQL: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text";
-    let row = connection.client().query_one(SQL, &[]).await;
-    let row = row.map_err(|error| PostgresError::from_sql("read the current snapshot", &error))?;
-    let text: &str = row.get(0);
+    let rows = connection.query("read the current snapshot", SQL, &[]).await?;
+    let text: &str = rows.first().map_or("", |row| row.get(0));
     text.parse().map_err(|_| PostgresError::Protocol {
         what: format!("pg_snapshot_xmax() is `{text}`, not a number"),
     })
