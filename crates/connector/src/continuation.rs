@@ -7,7 +7,7 @@
 
 use pgoutput::Lsn;
 use postgres::TimelineSwitch;
-use postgres::slot::{SlotState, WalStatus};
+use postgres::slot::SlotState;
 
 use crate::error::ConnectorError;
 use crate::position::{Position, SnapshotProgress};
@@ -63,8 +63,10 @@ pub(crate) fn judge(
     slot: Option<&SlotState>,
     server: &Server,
 ) -> Result<Start, ConnectorError> {
-    if let Some(slot) = slot {
-        usable(slot, server)?;
+    if let Some(slot) = slot
+        && let Some(reason) = slot.foreign(&server.database)
+    {
+        return Err(ConnectorError::SlotUnusable { slot: slot.name.to_string(), reason });
     }
     let Some(checkpoint) = checkpoint else {
         return match slot {
@@ -88,7 +90,7 @@ pub(crate) fn judge(
     let Some(slot) = slot else {
         return Err(ConnectorError::SlotMissing { slot: name(), checkpoint: at });
     };
-    if slot.wal_status == WalStatus::Lost {
+    if slot.is_lost() {
         return Err(ConnectorError::SlotLost { slot: name(), checkpoint: at });
     }
     let confirmed_flush = confirmed(slot)?;
@@ -96,21 +98,6 @@ pub(crate) fn judge(
         return Err(ConnectorError::SlotAhead { slot: name(), confirmed_flush, checkpoint: at });
     }
     Ok(Start::Continue(Position { timeline: server.timeline, ..checkpoint }))
-}
-
-/// A slot of another kind or another database cannot give what we read.
-fn usable(slot: &SlotState, server: &Server) -> Result<(), ConnectorError> {
-    let reason = if slot.plugin.as_deref() != Some("pgoutput") {
-        let plugin = slot.plugin.as_deref().unwrap_or("none, it is a physical slot");
-        format!("its output plugin is {plugin}, not pgoutput")
-    } else if slot.database.as_deref() != Some(server.database.as_str()) {
-        format!("it belongs to database {}", slot.database.as_deref().unwrap_or("(none)"))
-    } else if slot.two_phase {
-        "it decodes prepared transactions at PREPARE (two_phase), which is not asked for".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(ConnectorError::SlotUnusable { slot: slot.name.to_string(), reason })
 }
 
 /// The checkpoint speaks of this cluster, of a timeline this server comes from, and of the slot in the settings.
@@ -164,6 +151,8 @@ fn confirmed(slot: &SlotState) -> Result<Lsn, ConnectorError> {
 mod tests {
     use pgoutput::Xid;
     use postgres::SlotName;
+
+    use postgres::slot::WalStatus;
 
     use super::*;
     use crate::position::HalfSent;
@@ -264,7 +253,11 @@ mod tests {
         assert_eq!(code(judge(wanted(true), at(), None, &server())), "CO012");
         assert_eq!(code(judge(wanted(true), at(), Some(&slot(6)), &server())), "CO013");
         let lost = SlotState { wal_status: WalStatus::Lost, ..slot(5) };
-        assert_eq!(code(judge(wanted(true), at(), Some(&lost), &server())), "CO014");
+        let invalidated =
+            SlotState { invalidation_reason: Some("rows_removed".to_owned()), ..slot(5) };
+        for dead in [lost, invalidated] {
+            assert_eq!(code(judge(wanted(true), at(), Some(&dead), &server())), "CO014");
+        }
         let other = Server { system_id: "8".to_owned(), ..server() };
         assert_eq!(code(judge(wanted(true), at(), Some(&slot(5)), &other)), "CO015");
     }

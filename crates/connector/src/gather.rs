@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::{
-    EncoderSettings, MessagePlan, OldRow, Record, Scratch, SnapshotMarker, SourcePosition,
+    EncoderSettings, LostEras, MessagePlan, OldRow, Record, Scratch, SnapshotMarker, SourcePosition,
 };
 use kafka::Transaction;
 use pgoutput::replication::{ReplicationMessage, XLogData};
@@ -292,6 +292,11 @@ impl Gatherer {
         let mut appender = Appender::new(&mut self.transaction, table, at, self.record_bytes_max);
         table.plan.read(at, values, &mut |record| appender.append(&record), &mut self.scratch)?;
         appender.finish()
+    }
+
+    /// Dates whose era the snapshot lost.
+    pub(crate) fn lost_eras(&self) -> &LostEras {
+        self.scratch.lost_eras()
     }
 
     /// The captured tables.

@@ -9,6 +9,7 @@
 
 pub mod copy_text;
 mod default_value;
+mod era;
 mod error;
 mod event_id;
 mod fragment;
@@ -26,6 +27,7 @@ mod table;
 mod types;
 mod value;
 
+pub use era::LostEras;
 pub use error::{Class, EnvelopeError};
 pub use message::MessagePlan;
 pub use plan::TablePlan;
@@ -33,6 +35,7 @@ pub use position::{SnapshotMarker, SourcePosition};
 pub use record::{Header, OldRow, Record, Scratch};
 pub use settings::{
     BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
-    FormatSettings, HstoreHandling, IntervalHandling, SkippedOperations, TimePrecision,
+    FormatSettings, HstoreHandling, IntervalHandling, SkippedOperations, SnapshotDateEra,
+    TimePrecision,
 };
 pub use table::{Column, DataType, Table, TypeKind};

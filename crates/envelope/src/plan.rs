@@ -8,6 +8,7 @@ use std::sync::Arc;
 use pgoutput::TupleValue;
 use smallvec::SmallVec;
 
+use crate::era::EraLoss;
 use crate::fragment::Fragment;
 use crate::key::KeyPlan;
 use crate::position::SourcePosition;
@@ -31,6 +32,7 @@ pub struct TablePlan {
     topic: String,
     key: Option<KeyPlan>,
     rows: RowPlan,
+    era_loss: EraLoss,
     source: SourceBlock,
     /// Up to the value of `before`.
     head: Fragment,
@@ -67,6 +69,7 @@ impl TablePlan {
             key: KeyPlan::compile(&table, &topic, &context(settings.key))?,
             source: SourceBlock::new(settings, &table.schema, &table.name),
             rows,
+            era_loss: EraLoss::compile(&table, settings),
             head: Fragment::new(head),
             close: if close.is_empty() { b"}" } else { b"}}" },
             topic,
@@ -107,7 +110,8 @@ impl TablePlan {
         out: &mut impl FnMut(Record<'_>),
         scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
-        self.only_new(b'r', at, after, out, scratch)
+        let changed = self.era_loss.apply(after, &self.table, &mut scratch.lost_eras);
+        self.only_new(b'r', at, changed.as_deref().unwrap_or(after), out, scratch)
     }
 
     /// A changed row: one record, op `u`; a changed key gives a delete, its tombstone and a create instead.

@@ -3,6 +3,7 @@
 
 use pgoutput::TupleValue;
 
+use crate::era::LostEras;
 use crate::source::Memos;
 
 /// One Kafka record, without its timestamp.
@@ -56,4 +57,12 @@ pub struct Scratch {
     pub(crate) key_header: Vec<u8>,
     pub(crate) event_id: Vec<u8>,
     pub(crate) memos: Memos,
+    pub(crate) lost_eras: LostEras,
+}
+
+impl Scratch {
+    /// Dates whose era snapshots lost, since these buffers were made.
+    pub fn lost_eras(&self) -> &LostEras {
+        &self.lost_eras
+    }
 }

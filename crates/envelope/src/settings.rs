@@ -38,6 +38,8 @@ pub struct EncoderSettings {
     pub tombstones_on_delete: bool,
     /// `skipped.operations`.
     pub skipped_operations: SkippedOperations,
+    /// `tributary.snapshot.date.era`.
+    pub snapshot_date_era: SnapshotDateEra,
     /// `include.unknown.datatypes`.
     pub include_unknown_datatypes: bool,
     /// `extended.headers.enabled`: the `__debezium.context.*` headers; `None` leaves them out.
@@ -65,6 +67,7 @@ impl EncoderSettings {
             unavailable_value_placeholder: "__debezium_unavailable_value".to_owned(),
             tombstones_on_delete: true,
             skipped_operations: SkippedOperations::default(),
+            snapshot_date_era: SnapshotDateEra::Lost,
             include_unknown_datatypes: false,
             extended_headers: None,
             event_id_header: None,
@@ -131,6 +134,16 @@ pub enum TimePrecision {
     Nanoseconds,
     /// ISO 8601 text in UTC.
     IsoString,
+}
+
+/// `tributary.snapshot.date.era`: what a snapshot does with the era of a `date` before Christ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SnapshotDateEra {
+    /// As Debezium's snapshot: the date is that of the same year after Christ.
+    #[default]
+    Lost,
+    /// As in the stream.
+    Kept,
 }
 
 /// `interval.handling.mode`.

@@ -120,22 +120,36 @@ impl SlotState {
     ///
     /// Errors: [`PostgresError::SlotLost`] and [`PostgresError::SlotForeign`].
     pub fn check_usable(&self, database: &str) -> Result<(), PostgresError> {
-        let foreign = |reason| PostgresError::SlotForeign { slot: self.name.clone(), reason };
-        if self.wal_status == WalStatus::Lost || self.invalidation_reason.is_some() {
+        let slot = || self.name.clone();
+        if self.is_lost() {
             let cause = self.invalidation_reason.as_deref();
             let reason = cause.map_or_else(String::new, |cause| format!(", {cause}"));
             let reason = format!("wal_status = lost{reason}");
-            return Err(PostgresError::SlotLost { slot: self.name.clone(), reason });
+            return Err(PostgresError::SlotLost { slot: slot(), reason });
         }
+        match self.foreign(database) {
+            None => Ok(()),
+            Some(reason) => Err(PostgresError::SlotForeign { slot: slot(), reason }),
+        }
+    }
+
+    /// The server has removed WAL it needs, or has invalidated it: it can never be read again.
+    pub fn is_lost(&self) -> bool {
+        self.wal_status == WalStatus::Lost || self.invalidation_reason.is_some()
+    }
+
+    /// Why it cannot give what a stream of pgoutput in this database reads; `None` if it can.
+    pub fn foreign(&self, database: &str) -> Option<String> {
         match (self.plugin.as_deref(), self.database.as_deref()) {
-            (None, _) => Err(foreign("it is a physical slot".to_owned())),
+            (None, _) => Some("it is a physical slot".to_owned()),
             (_, other) if other != Some(database) => {
-                Err(foreign(format!("it belongs to database `{}`", other.unwrap_or("none"))))
+                Some(format!("it belongs to database `{}`", other.unwrap_or("none")))
             }
-            (Some("pgoutput"), _) => Ok(()),
-            (Some(plugin), _) => {
-                Err(foreign(format!("its output plugin is `{plugin}`, not pgoutput")))
-            }
+            (Some("pgoutput"), _) => self.two_phase.then(|| {
+                "it decodes prepared transactions at PREPARE (two_phase), which is not asked for"
+                    .to_owned()
+            }),
+            (Some(plugin), _) => Some(format!("its output plugin is `{plugin}`, not pgoutput")),
         }
     }
 }

@@ -4,7 +4,8 @@
 
 use envelope::{
     BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
-    FormatSettings, HstoreHandling, IntervalHandling, SkippedOperations, TimePrecision,
+    FormatSettings, HstoreHandling, IntervalHandling, SkippedOperations, SnapshotDateEra,
+    TimePrecision,
 };
 
 use super::problem::Problem;
@@ -63,6 +64,11 @@ fn handling(values: &mut Values<'_>, settings: &mut EncoderSettings) {
             ("structured", Choice::NotYet),
         ],
         TimePrecision::Adaptive,
+    );
+    settings.snapshot_date_era = values.choice(
+        "tributary.snapshot.date.era",
+        &[("lost", Choice::Is(SnapshotDateEra::Lost)), ("kept", Choice::Is(SnapshotDateEra::Kept))],
+        SnapshotDateEra::Lost,
     );
     settings.interval_handling = values.choice(
         "interval.handling.mode",

@@ -18,7 +18,7 @@ use pgoutput::Lsn;
 use postgres::ReplicationConnection;
 use postgres::catalog::{self, TableSummary};
 use postgres::snapshot::{self, CopyQuery, plan_chunks};
-use tracing::info;
+use tracing::{info, warn};
 
 use self::read::Chunk;
 use self::rows::{AsOf, Rows};
@@ -97,6 +97,10 @@ pub(crate) async fn take(
         }
     }
     rows.finish(gatherer)?;
+    let lost = gatherer.lost_eras();
+    if lost.dates > 0 {
+        warn!(connector.name = %settings.name, "{} dates before Christ, the first in {}, are in the snapshot as dates of the same year after Christ, as Debezium writes them there; set tributary.snapshot.date.era=kept for the values the stream has", lost.dates, lost.first);
+    }
     gatherer.position_mut().snapshot = SnapshotProgress::Completed;
     if sink.is_busy() {
         sink.committed().await?;

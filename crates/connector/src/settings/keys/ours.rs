@@ -54,6 +54,11 @@ pub(super) const KEYS: &[Key] = &[
         "A header `tributary.event.id` that names each change for ever, the same after any replay. Connectors made by flags have `true`.",
     ),
     supported(
+        "tributary.snapshot.date.era",
+        "lost",
+        "What a snapshot does with a `date` before Christ: `lost` gives the same year after Christ, as Debezium's snapshot does (its stream does not), and warns; `kept` gives what the stream gives. Connectors made by flags have `kept`.",
+    ),
+    supported(
         "tributary.gap.policy",
         "fail",
         "What happens when the source no longer has what the checkpoint needs: `fail` stops and says what is missing.",
