@@ -193,9 +193,9 @@ async fn golden(arguments: GoldenArgs) -> Result<()> {
     let stack = Stack::start(&[]).await?;
     let reports = golden::replay(&stack, &selection).await?;
     for report in &reports {
-        let mark = if report.differences.is_empty() { "pass" } else { "FAIL" };
-        print(&format!("{mark} {} {}\n", report.name, report.title));
+        print(&format!("{} {} {}\n", report.mark(), report.name, report.title));
     }
+    print(&golden::summary(&reports));
     stack.stop().await?;
     golden::expect_all_pass(&reports)
 }

@@ -5,9 +5,12 @@
 //! Never: a difference that is tolerated because it is small; what may vary is named by a placeholder in the recording.
 
 mod compare;
+mod report;
 mod run;
 mod set;
+mod setup;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +20,7 @@ use crate::stack::Stack;
 use crate::{Failure, Result};
 
 pub use compare::{Difference, compare_records};
-pub use set::{Action, Case, Group, RecordedRecord, load};
+pub use set::{Action, Case, Group, Outcome, RecordedRecord, Sync, load};
 
 /// Which cases of which folder to run.
 pub struct Selection {
@@ -106,6 +109,8 @@ pub struct CaseReport {
     pub title: String,
     /// Present where the recorded behaviour is plainly wrong.
     pub debezium_bug: Option<String>,
+    /// Why it was not run: the server lacks an extension.
+    pub skipped: Option<String>,
     /// Where the case differs; empty if it passes.
     pub differences: Vec<Difference>,
 }
@@ -134,6 +139,15 @@ pub async fn replay(stack: &Stack, selection: &Selection) -> Result<Vec<CaseRepo
 }
 
 impl CaseReport {
+    /// `pass`, `skip` or `FAIL`.
+    pub fn mark(&self) -> &'static str {
+        match (&self.skipped, self.differences.is_empty()) {
+            (_, false) => "FAIL",
+            (Some(_), true) => "skip",
+            (None, true) => "pass",
+        }
+    }
+
     /// Takes the differences that are meant out of the report; none to take out is a difference of its own.
     fn excuse(&mut self, deviation: &Deviation) {
         let found = self.differences.len();
@@ -143,6 +157,29 @@ impl CaseReport {
             self.differences.push(Difference::new(&deviation.path_end, expected, "none"));
         }
     }
+}
+
+/// A table of groups and counts.
+pub fn summary(reports: &[CaseReport]) -> String {
+    let mut groups: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    for report in reports {
+        let group = report.name.split('/').next().unwrap_or_default();
+        let column = ["pass", "FAIL", "skip"].iter().position(|mark| *mark == report.mark());
+        let counts = groups.entry(group).or_default();
+        counts[column.unwrap_or_default()] += 1;
+    }
+    let mut text = format!("{:<24}{:>6}{:>6}{:>6}\n", "group", "pass", "fail", "skip");
+    let mut total = [0; 3];
+    for (group, counts) in groups {
+        let [pass, fail, skip] = counts;
+        let _ = writeln!(text, "{group:<24}{pass:>6}{fail:>6}{skip:>6}");
+        for (sum, count) in total.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+    let [pass, fail, skip] = total;
+    let _ = writeln!(text, "{:<24}{pass:>6}{fail:>6}{skip:>6}", "total");
+    text
 }
 
 /// Fails with the differences of every case that differs.

@@ -1,82 +1,115 @@
 //! Runs one group: its set-up, the connector, its cases one after the other.
+//!
+//! In: a group. Out: what became of each case, and the records that are in Kafka at the end.
+//! Never: a failure of one case that keeps the others from being run.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use serde_json::{Map, Value};
+use std::time::{Duration, Instant};
 
 use super::CaseReport;
-use super::compare::{Difference, compare_records};
-use super::set::{Action, Case, Group, RecordedRecord};
+use super::report;
+use super::set::{Action, Case, Group, Sync};
+use super::setup::{connector, drop_slot, quoted, search_path, set_up, tear_down};
 use crate::connector::{Connector, ConnectorProcess};
-use crate::event::Event;
 use crate::session::Session;
-use crate::stack::{Database, MARKER_TABLE, Stack};
-use crate::tail::{Tail, read_topic, topics_with_prefix};
+pub(super) use crate::stack::MARKER_TABLE;
+use crate::stack::{Database, Stack};
+use crate::tail::Tail;
 use crate::wait::{Seen, eventually};
 use crate::{Failure, Result};
 
 /// Recordings were made in this database, and events carry its name.
-const DATABASE: &str = "postgres";
-const TOPIC_PREFIX: &str = "test_server";
-const EXTENSIONS: [&str; 5] = ["hstore", "citext", "ltree", "isn", "cube"];
+pub(super) const DATABASE: &str = "postgres";
+pub(super) const TOPIC_PREFIX: &str = "test_server";
 const ARRIVAL_MAX: Duration = Duration::from_secs(30);
+/// How long nothing more may come before a case without a marker is over.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// What became of a case, where that is not simply to compare its records.
+#[derive(Clone, Debug)]
+pub(super) enum Verdict {
+    /// The server lacks this extension.
+    Skipped(String),
+    /// The connector should have done something else.
+    Broken {
+        /// What was recorded.
+        expected: String,
+        /// What happened.
+        actual: String,
+    },
+    /// The connector ended with an error, as recorded. Its records depend on timing.
+    Failed,
+}
+
+impl Verdict {
+    pub(super) fn broken(expected: &str, actual: &impl ToString) -> Self {
+        Self::Broken { expected: expected.to_owned(), actual: actual.to_string() }
+    }
+}
+
+/// By case.
+pub(super) type Verdicts = BTreeMap<String, Verdict>;
 
 /// Replays a group and reports on each of its cases.
 pub(super) async fn replay_group(stack: &Stack, group: &Group) -> Result<Vec<CaseReport>> {
     let database = stack.existing_database(DATABASE);
     let session = database.session().await?;
-    let mut broken = set_up(&session, group).await?;
-    let mut replay = Replay::start(&database, group).await?;
-    let mut failed = Vec::new();
-    for case in group.cases.iter().filter(|case| !broken.contains_key(&case.id)) {
+    let mut verdicts = set_up(&session, group).await?;
+    let connector = connector(&database, group, 0)?;
+    if let Some(case) = group.cases.iter().find(|case| case.outcome.fails()) {
+        let verdict = expect_failure(&connector, case).await?;
+        verdicts.extend(group.cases.iter().map(|case| (case.id.clone(), verdict.clone())));
+    } else if let Err(failure) = run_cases(&database, connector, group, &mut verdicts).await {
+        for case in &group.cases {
+            let broken = || Verdict::broken("the connector runs", &failure);
+            verdicts.entry(case.id.clone()).or_insert_with(broken);
+        }
+    }
+    let found = report::read_group(&database, group).await?;
+    tear_down(&database, group).await?;
+    Ok(report::report(group, &found, &verdicts))
+}
+
+async fn run_cases(
+    database: &Database,
+    connector: Connector,
+    group: &Group,
+    verdicts: &mut Verdicts,
+) -> Result<()> {
+    let cases = group.cases.iter().filter(|case| !verdicts.contains_key(&case.id));
+    let cases: Vec<&Case> = cases.collect();
+    if group.no_stream {
+        let code = connector.start()?.exit_code(ARRIVAL_MAX).await?;
+        return if code == 0 { Ok(()) } else { Err(Failure::new(format!("exit code {code}"))) };
+    }
+    let mut replay = Replay::start(database, connector, group).await?;
+    for case in cases {
         if let Err(failure) = replay.run_case(case).await {
-            failed.push((case.id.clone(), failure.to_string()));
+            verdicts.insert(case.id.clone(), Verdict::broken("the connector runs", &failure));
             replay = Replay::start_afresh(replay).await?;
         }
     }
-    broken.extend(failed);
-    let exit_code = replay.process.terminate().await?;
-    if exit_code != 0 {
-        return Err(Failure::new(format!("SIGTERM ended the connector with {exit_code}")));
+    match replay.process.terminate().await? {
+        0 => Ok(()),
+        code => Err(Failure::new(format!("SIGTERM ended the connector with {code}"))),
     }
-    let found = read_group(&database, group).await?;
-    replay.tear_down().await?;
-    Ok(report(group, &found, &broken))
 }
 
-/// Creates the schema, the marker table and the tables of the selected cases. Out: the cases whose tables cannot be made,
-/// such as those of an extension that is not installed, and why.
-async fn set_up(session: &Session, group: &Group) -> Result<BTreeMap<String, String>> {
-    session.run("set client_min_messages = error").await?;
-    for extension in EXTENSIONS {
-        let available = format!("select 1 from pg_available_extensions where name = '{extension}'");
-        if session.text(&available).await?.is_some() {
-            session
-                .run(&format!("create extension if not exists {extension} schema public"))
-                .await?;
-        }
-    }
-    let schema = quoted(&group.schema);
-    session
-        .run(&format!(
-            "create schema {schema}; create table {schema}.{MARKER_TABLE}(id int primary key, note text); {}",
-            search_path(group)
-        ))
-        .await?;
-    for sql in &group.pre {
-        session.run(sql).await?;
-    }
-    let mut broken = BTreeMap::new();
-    for case in &group.cases {
-        for sql in &case.setup {
-            if let Err(failure) = session.run(sql).await {
-                broken.insert(case.id.clone(), failure.to_string());
-                break;
-            }
-        }
-    }
-    Ok(broken)
+/// The connector must end with an error; a refused configuration must name the key it is about.
+async fn expect_failure(connector: &Connector, case: &Case) -> Result<Verdict> {
+    let mut process = connector.start()?;
+    let expected = case.outcome.message.as_deref().unwrap_or("the connector ends with an error");
+    let Ok(code) = process.exit_code(ARRIVAL_MAX).await else {
+        process.kill().await?;
+        return Ok(Verdict::broken(expected, &format!("it runs\n{}", process.log_end())));
+    };
+    let log = process.log();
+    let names_key = case.outcome.refused_key().is_none_or(|key| log.contains(key));
+    Ok(if code != 0 && names_key {
+        Verdict::Failed
+    } else {
+        Verdict::broken(expected, &format!("exit code {code}\n{}", process.log_end()))
+    })
 }
 
 /// A group while it runs.
@@ -88,11 +121,18 @@ struct Replay<'a> {
     marker: Tail,
     marker_number: u32,
     restarts: u32,
+    /// Of an idle group: a reader of each topic its cases name, and how many records were read and recorded so far.
+    named: BTreeMap<String, Named>,
+}
+
+struct Named {
+    tail: Tail,
+    read: usize,
+    recorded: usize,
 }
 
 impl<'a> Replay<'a> {
-    async fn start(database: &Database, group: &'a Group) -> Result<Self> {
-        let connector = connector(database, group, 0)?;
+    async fn start(database: &Database, connector: Connector, group: &'a Group) -> Result<Self> {
         let process = connector.start_streaming().await?;
         let session = database.with(&search_path(group)).await?;
         let topic = format!("{TOPIC_PREFIX}.{}.{MARKER_TABLE}", group.schema);
@@ -104,8 +144,11 @@ impl<'a> Replay<'a> {
             marker: Tail::open(database.bootstrap(), &topic)?,
             marker_number: 0,
             restarts: 0,
+            named: BTreeMap::new(),
         };
-        replay.sync().await?;
+        if group.sync == Sync::Marker {
+            replay.sync().await?;
+        }
         Ok(replay)
     }
 
@@ -118,7 +161,9 @@ impl<'a> Replay<'a> {
         self.connector = connector(self.connector.database(), self.group, self.restarts)?
             .set("snapshot.mode", "no_data");
         self.process = self.connector.start_streaming().await?;
-        self.sync().await?;
+        if self.group.sync == Sync::Marker {
+            self.sync().await?;
+        }
         Ok(self)
     }
 
@@ -129,6 +174,7 @@ impl<'a> Replay<'a> {
                 Action::Sync => self.sync().await?,
                 Action::Stop => drop(self.process.terminate().await?),
                 Action::Start => self.process = self.connector.start_streaming().await?,
+                Action::Sleep(time) => tokio::time::sleep(time).await,
                 Action::Sql { sql, session, error } => {
                     let name = session.unwrap_or_default();
                     if !sessions.contains_key(&name) {
@@ -145,11 +191,28 @@ impl<'a> Replay<'a> {
                 }
             }
         }
+        for record in &case.records {
+            let bootstrap = self.connector.database().bootstrap();
+            if !self.named.contains_key(&record.topic) {
+                let tail = Tail::open(bootstrap, &record.topic)?;
+                self.named.insert(record.topic.clone(), Named { tail, read: 0, recorded: 0 });
+            }
+            if let Some(named) = self.named.get_mut(&record.topic) {
+                named.recorded += 1;
+            }
+        }
         self.sync().await
     }
 
-    /// Writes a marker row and waits for its event, or fails with the log when the connector ends.
     async fn sync(&mut self) -> Result<()> {
+        match self.group.sync {
+            Sync::Marker => self.await_marker().await,
+            Sync::Idle => self.await_quiet().await,
+        }
+    }
+
+    /// Writes a marker row and waits for its event, or fails with the log when the connector ends.
+    async fn await_marker(&mut self) -> Result<()> {
         self.marker_number += 1;
         let number = self.marker_number;
         let table = format!("{}.{MARKER_TABLE}", quoted(&self.group.schema));
@@ -157,9 +220,9 @@ impl<'a> Replay<'a> {
         self.session.run(&insert).await?;
         let (process, marker) = (&mut self.process, &mut self.marker);
         eventually("the marker row's event", ARRIVAL_MAX, async || {
-            let slice = std::time::Instant::now() + Duration::from_millis(200);
+            let slice = Instant::now() + Duration::from_millis(200);
             while let Some(event) = marker.next(slice).await? {
-                if event.payload()["after"]["id"] == number {
+                if event.key_payload()["id"] == number {
                     return Ok(Seen::Yes(()));
                 }
             }
@@ -169,25 +232,18 @@ impl<'a> Replay<'a> {
         .await
     }
 
-    async fn tear_down(self) -> Result<()> {
-        let session = &self.session;
-        self.connector.wait_until_slot_free(session).await?;
-        drop_slot(session, &self.group.slot).await?;
-        let schemas = std::iter::once(&self.group.schema).chain(&self.group.schemas);
-        for schema in schemas {
-            let schema = quoted(schema);
-            session
-                .run(&format!(
-                    "set client_min_messages = error; drop schema if exists {schema} cascade"
-                ))
-                .await?;
+    /// Waits for as many records as were recorded, or [`ARRIVAL_MAX`], and for quiet then. What is missing shows in the report.
+    async fn await_quiet(&mut self) -> Result<()> {
+        let deadline = Instant::now() + ARRIVAL_MAX / 3;
+        for named in self.named.values_mut() {
+            while named.read < named.recorded && Instant::now() < deadline {
+                self.process.expect_running()?;
+                let slice = Instant::now() + Duration::from_millis(200);
+                named.read += usize::from(named.tail.next(slice).await?.is_some());
+            }
         }
-        let publication = quoted(&self.group.publication);
-        session.run(&format!("drop publication if exists {publication}")).await?;
-        for sql in &self.group.teardown {
-            session.run(sql).await?;
-        }
-        Ok(())
+        tokio::time::sleep(QUIET).await;
+        self.process.expect_running()
     }
 }
 
@@ -201,121 +257,4 @@ async fn execute(session: &Session, sql: &str, error: Option<&str>) -> Result<()
         (Err(error), _) => Failure::from(error),
     };
     Err(failure.during(sql))
-}
-
-/// The group's connector; `restarts` makes its name new, so that it finds no checkpoint of the one before.
-fn connector(database: &Database, group: &Group, restarts: u32) -> Result<Connector> {
-    let mut settings = Map::new();
-    for (key, value) in &group.config {
-        let mut text = value.as_str().unwrap_or_default().to_owned();
-        let port = database.port().to_string();
-        let filled = [
-            ("${PG_HOST}", "127.0.0.1"),
-            ("${PG_PORT}", &port),
-            ("${PG_USER}", "postgres"),
-            ("${PG_PASSWORD}", "x"),
-            ("${PG_DB}", DATABASE),
-        ];
-        for (placeholder, value) in filled {
-            text = text.replace(placeholder, value);
-        }
-        settings.insert(key.clone(), Value::String(text));
-    }
-    let name = format!("gold-{}-{restarts}", group.name);
-    Ok(Connector::new(database.clone())?.named(&name).with_settings(settings))
-}
-
-async fn drop_slot(session: &Session, slot: &str) -> Result<()> {
-    let drop = format!(
-        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{slot}'"
-    );
-    session.text(&drop).await.map(std::mem::drop)
-}
-
-/// All records of the group's topics and of the topics its cases name, but for the marker's.
-async fn read_group(database: &Database, group: &Group) -> Result<Vec<Event>> {
-    let bootstrap = database.bootstrap();
-    let mut topics = topics_with_prefix(bootstrap, &format!("{TOPIC_PREFIX}.{}.", group.schema))?;
-    let named = group.cases.iter().flat_map(|case| &case.records);
-    topics.extend(named.map(|record| record.topic.clone()));
-    topics.sort();
-    topics.dedup();
-    let mut events = Vec::new();
-    for topic in topics.iter().filter(|topic| !topic.ends_with(MARKER_TABLE)) {
-        events.extend(read_topic(bootstrap, topic).await?);
-    }
-    Ok(events)
-}
-
-/// Attributes the records to the cases and compares them.
-fn report(group: &Group, found: &[Event], broken: &BTreeMap<String, String>) -> Vec<CaseReport> {
-    let mut shares = shares(group, found);
-    let reports = group.cases.iter().map(|case| {
-        let share = shares.remove(case.id.as_str()).unwrap_or_default();
-        let differences = match broken.get(&case.id) {
-            Some(text) => vec![Difference::new("outcome", "the connector runs", text)],
-            None => compare_records(&case.records, &share),
-        };
-        CaseReport {
-            name: format!("{}/{}", group.name, case.id),
-            title: case.title.clone(),
-            debezium_bug: case.debezium_bug.clone(),
-            differences,
-        }
-    });
-    let mut reports: Vec<CaseReport> = reports.collect();
-    let strangers = compare_records(&[], &shares.remove("").unwrap_or_default());
-    if !strangers.is_empty() {
-        reports.push(CaseReport {
-            name: format!("{}/*", group.name),
-            title: "records that belong to no case".to_owned(),
-            debezium_bug: None,
-            differences: strangers,
-        });
-    }
-    reports
-}
-
-/// Records by case. A topic belongs to the cases that name it; where several do, their records follow each other in the
-/// order of the cases, and the last one gets what is left. Topics of a case's tables that it does not name belong to it
-/// too; what belongs to no case is under the empty name.
-fn shares<'a>(group: &'a Group, found: &[Event]) -> BTreeMap<&'a str, Vec<Event>> {
-    let mut by_topic: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
-    for event in found {
-        by_topic.entry(&event.topic).or_default().push(event);
-    }
-    let mut shares: BTreeMap<&str, Vec<Event>> = BTreeMap::new();
-    for (topic, events) in by_topic {
-        let count = |case: &Case| {
-            let named =
-                case.records.iter().filter(|record: &&RecordedRecord| record.topic == topic);
-            named.count()
-        };
-        let owners: Vec<&Case> = group.cases.iter().filter(|case| count(case) > 0).collect();
-        let mut rest = events.into_iter().cloned();
-        if let Some((last, others)) = owners.split_last() {
-            for case in others {
-                let share = rest.by_ref().take(count(case));
-                shares.entry(&case.id).or_default().extend(share);
-            }
-            shares.entry(&last.id).or_default().extend(rest);
-        } else {
-            let table = topic.rsplit('.').next().unwrap_or(topic);
-            let owner = group.cases.iter().find(|case| {
-                table == case.id
-                    || table.strip_prefix(&case.id).is_some_and(|rest| rest.starts_with('_'))
-            });
-            let name = owner.map_or("", |case| case.id.as_str());
-            shares.entry(name).or_default().extend(rest);
-        }
-    }
-    shares
-}
-
-fn search_path(group: &Group) -> String {
-    format!("set timezone = 'UTC'; set search_path to {}, public", quoted(&group.schema))
-}
-
-fn quoted(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
 }

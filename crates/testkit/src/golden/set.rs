@@ -1,6 +1,7 @@
 //! Reads a folder of recordings.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -28,6 +29,10 @@ pub struct Group {
     pub schemas: Vec<String>,
     /// Every action is awaited before the next.
     pub sync_each: bool,
+    /// How the runner knows that everything so far has arrived.
+    pub sync: Sync,
+    /// The connector ends by itself after the snapshot.
+    pub no_stream: bool,
     /// Cases in the order in which they are run.
     pub cases: Vec<Case>,
 }
@@ -46,6 +51,8 @@ pub struct Case {
     /// What happens while the connector streams.
     #[serde(default)]
     actions: Vec<Value>,
+    /// What becomes of the connector.
+    pub outcome: Outcome,
     /// The recorded records, ordered by topic, partition, offset.
     pub records: Vec<RecordedRecord>,
     #[serde(default)]
@@ -71,6 +78,38 @@ pub struct RecordedRecord {
     pub timestamp: Option<Value>,
 }
 
+/// How the runner knows that everything so far has arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sync {
+    /// The event of a marker row comes after everything else.
+    #[default]
+    Marker,
+    /// A marker would be seen: as many records as were recorded, and quiet then.
+    Idle,
+}
+
+/// What becomes of the connector, as recorded.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Outcome {
+    /// `RUNNING`, `FAILED` or `ANY`.
+    pub task_state: Option<String>,
+    /// The configuration was refused with this text.
+    pub message: Option<String>,
+}
+
+impl Outcome {
+    /// The connector ends with an error.
+    pub fn fails(&self) -> bool {
+        self.message.is_some() || self.task_state.as_deref() == Some("FAILED")
+    }
+
+    /// The key a refusal is about, which its text has in quotes.
+    pub fn refused_key(&self) -> Option<&str> {
+        self.message.as_deref()?.split('\'').nth(1)
+    }
+}
+
 /// One step of a case.
 #[derive(Debug)]
 pub enum Action {
@@ -89,6 +128,8 @@ pub enum Action {
     Stop,
     /// Starts it again.
     Start,
+    /// Waits, as the recording did where nothing tells the end.
+    Sleep(Duration),
 }
 
 impl Case {
@@ -105,6 +146,9 @@ fn action(value: &Value) -> Result<Action> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     if let Some(sql) = text("sql") {
         return Ok(Action::Sql { sql, session: text("session"), error: text("error") });
+    }
+    if let Some(seconds) = value.get("sleep").and_then(Value::as_f64) {
+        return Ok(Action::Sleep(Duration::from_secs_f64(seconds)));
     }
     match text("do").as_deref() {
         Some("sync") => Ok(Action::Sync),
@@ -130,6 +174,10 @@ struct GroupFile {
     schemas: Vec<String>,
     #[serde(default)]
     sync_each: bool,
+    #[serde(default)]
+    sync: Sync,
+    #[serde(default)]
+    no_stream: bool,
 }
 
 /// Reads all groups of a folder, in order of their names.
@@ -160,6 +208,8 @@ fn load_group(path: &Path) -> Result<Group> {
         teardown: file.teardown,
         schemas: file.schemas,
         sync_each: file.sync_each,
+        sync: file.sync,
+        no_stream: file.no_stream,
     })
 }
 
