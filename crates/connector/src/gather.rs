@@ -8,26 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::{
-    EncoderSettings, LostEras, MessagePlan, OldRow, Record, Scratch, SnapshotMarker, SourcePosition,
+    EncoderSettings, LostEras, MessagePlan, Record, Scratch, SnapshotMarker, SourcePosition,
 };
 use kafka::Transaction;
 use pgoutput::replication::{ReplicationMessage, XLogData};
-use pgoutput::{
-    Assembler, Before, Change, ChangeKind, Lsn, PgTimestamp, Step, TupleData, TupleValue,
-};
-use smallvec::SmallVec;
+use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Step, TupleValue};
 
+use crate::append::{Appender, old_row, old_values, row};
 use crate::boundary::Filled;
 use crate::clock;
 use crate::error::ConnectorError;
+use crate::metadata::TransactionRecords;
 use crate::position::Position;
 use crate::progress::Progress;
 use crate::settings::{MessageFilter, Settings};
 use crate::sink::Outgoing;
 use crate::tables::{Captured, CapturedTable, Tables};
-
-/// Values of one row. Most tables have fewer columns than this; more only cost an allocation.
-pub(crate) type Row<'a> = SmallVec<[TupleValue<'a>; 32]>;
 
 /// What one message of the stream led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +45,8 @@ pub(crate) struct Gatherer {
     messages: MessagePlan,
     message_filter: MessageFilter,
     message_topic: Option<kafka::Topic>,
+    /// `provide.transaction.metadata`.
+    metadata: Option<TransactionRecords>,
     scratch: Scratch,
     transaction: Transaction,
     batch_bytes_max: usize,
@@ -74,6 +72,7 @@ impl Gatherer {
             messages: MessagePlan::compile(encoder),
             message_filter: settings.message_prefixes.clone(),
             message_topic: None,
+            metadata: TransactionRecords::new(settings, encoder),
             scratch: Scratch::default(),
             transaction: Transaction::new(settings.producer.batch_bytes_max),
             batch_bytes_max: settings.producer.batch_bytes_max,
@@ -153,6 +152,10 @@ impl Gatherer {
                 let lag_us = data.sent_at.micros() - begin.committed_at.micros();
                 self.lag = Duration::from_micros(u64::try_from(lag_us).unwrap_or_default());
                 self.progress.begin(&begin)?;
+                if let Some(metadata) = &mut self.metadata {
+                    let resumes = self.progress.resumes();
+                    metadata.open(&begin, data.wal_start, resumes, &mut self.scratch);
+                }
                 Ok(Gathered::Nothing)
             }
             Step::Relation(relation) => {
@@ -164,6 +167,7 @@ impl Gatherer {
             }
             Step::Change(change) => self.change(&change).await,
             Step::Commit(commit) => {
+                self.announce_end().await?;
                 self.progress.commit(&commit);
                 let empty = self.transaction.is_empty();
                 Ok(if empty { Gathered::Position } else { Gathered::Records })
@@ -176,11 +180,16 @@ impl Gatherer {
     }
 
     async fn change(&mut self, change: &Change<'_>) -> Result<Gathered, ConnectorError> {
-        if !self.progress.change(change.ordinal, change.id.change_lsn)? {
+        let send = self.progress.change(change.ordinal, change.id.change_lsn)?;
+        // What was sent before a restart still counts in its transaction.
+        if !send && self.metadata.is_none() {
             return Ok(Gathered::Nothing);
         }
         let before = self.transaction.record_count();
-        self.encode(change).await?;
+        if change.xid.is_some() {
+            self.announce_begin().await?;
+        }
+        self.encode(change, send).await?;
         Ok(if self.transaction.record_count() > before {
             Gathered::Records
         } else {
@@ -188,7 +197,26 @@ impl Gatherer {
         })
     }
 
-    async fn encode(&mut self, change: &Change<'_>) -> Result<(), ConnectorError> {
+    /// The record that begins the open source transaction goes before its first change, so that every position behind it
+    /// counts at least that change.
+    async fn announce_begin(&mut self) -> Result<(), ConnectorError> {
+        let Some(metadata) = &mut self.metadata else { return Ok(()) };
+        if metadata.is_begun() {
+            return Ok(());
+        }
+        let topic = self.tables.topics().ensure(metadata.topic()).await?;
+        metadata.begin(&topic, &mut self.transaction, &mut self.scratch)
+    }
+
+    /// The record that ends the open source transaction, after its last change.
+    async fn announce_end(&mut self) -> Result<(), ConnectorError> {
+        self.announce_begin().await?;
+        let Some(metadata) = &mut self.metadata else { return Ok(()) };
+        let topic = self.tables.topics().ensure(metadata.topic()).await?;
+        metadata.end(&topic, &mut self.transaction, &mut self.scratch)
+    }
+
+    async fn encode(&mut self, change: &Change<'_>, send: bool) -> Result<(), ConnectorError> {
         let now_ns = clock::unix_ns();
         let at = SourcePosition {
             event_id: Some(change.id),
@@ -211,8 +239,9 @@ impl Gatherer {
             ChangeKind::Truncate { relations, .. } => {
                 for relation in relations {
                     if let Some(Captured::Yes(table)) = self.tables.get(relation.oid) {
+                        let sent = send.then_some(&mut self.transaction);
                         let mut appender =
-                            Appender::new(&mut self.transaction, table, &at, self.record_bytes_max);
+                            Appender::new(sent, &table.topic, &at, self.record_bytes_max);
                         table.plan.truncate(
                             &at,
                             &mut |record| appender.append(&record),
@@ -224,13 +253,14 @@ impl Gatherer {
                 return Ok(());
             }
             ChangeKind::LogicalMessage { prefix, content, .. } => {
-                return self.message(&at, prefix, content).await;
+                return self.message(&at, prefix, content, send).await;
             }
         };
         let Some(Captured::Yes(table)) = self.tables.get(relation.oid) else {
             return Ok(());
         };
-        let mut appender = Appender::new(&mut self.transaction, table, &at, self.record_bytes_max);
+        let sent = send.then_some(&mut self.transaction);
+        let mut appender = Appender::new(sent, &table.topic, &at, self.record_bytes_max);
         let out = &mut |record: Record<'_>| appender.append(&record);
         let scratch = &mut self.scratch;
         match &change.kind {
@@ -255,6 +285,7 @@ impl Gatherer {
         at: &SourcePosition<'_>,
         prefix: &str,
         content: &[u8],
+        send: bool,
     ) -> Result<(), ConnectorError> {
         if !self.message_filter.captures(prefix) {
             return Ok(());
@@ -265,13 +296,8 @@ impl Gatherer {
             let topic = self.tables.topics().ensure(self.messages.topic()).await?;
             self.message_topic.insert(topic).clone()
         };
-        let mut appender = Appender {
-            transaction: &mut self.transaction,
-            topic: &topic,
-            at,
-            record_bytes_max: self.record_bytes_max,
-            too_large: None,
-        };
+        let sent = send.then_some(&mut self.transaction);
+        let mut appender = Appender::new(sent, &topic, at, self.record_bytes_max);
         self.messages.encode(
             at,
             prefix,
@@ -289,7 +315,8 @@ impl Gatherer {
         at: &SourcePosition<'_>,
         values: &[TupleValue<'_>],
     ) -> Result<(), ConnectorError> {
-        let mut appender = Appender::new(&mut self.transaction, table, at, self.record_bytes_max);
+        let sent = Some(&mut self.transaction);
+        let mut appender = Appender::new(sent, &table.topic, at, self.record_bytes_max);
         table.plan.read(at, values, &mut |record| appender.append(&record), &mut self.scratch)?;
         appender.finish()
     }
@@ -302,76 +329,5 @@ impl Gatherer {
     /// The captured tables.
     pub(crate) fn tables(&mut self) -> &mut Tables {
         &mut self.tables
-    }
-}
-
-/// Puts records of one change into the open Kafka transaction.
-struct Appender<'a> {
-    transaction: &'a mut Transaction,
-    topic: &'a kafka::Topic,
-    at: &'a SourcePosition<'a>,
-    record_bytes_max: usize,
-    too_large: Option<ConnectorError>,
-}
-
-impl<'a> Appender<'a> {
-    fn new(
-        transaction: &'a mut Transaction,
-        table: &'a CapturedTable,
-        at: &'a SourcePosition<'a>,
-        record_bytes_max: usize,
-    ) -> Self {
-        Self { transaction, topic: &table.topic, at, record_bytes_max, too_large: None }
-    }
-
-    fn append(&mut self, record: &Record<'_>) {
-        let record_bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-        if record_bytes > self.record_bytes_max {
-            self.too_large.get_or_insert_with(|| ConnectorError::RecordTooLarge {
-                topic: record.topic.to_owned(),
-                key: shortened(record.key),
-                position: self.at.lsn.unwrap_or(Lsn::ZERO),
-                record_bytes,
-                limit_bytes: self.record_bytes_max,
-            });
-            return;
-        }
-        let headers: SmallVec<[(&str, &[u8]); 8]> =
-            record.headers.iter().map(|header| (header.name, header.value)).collect();
-        let partition = self.topic.partition(self.topic.partition_for(record.key));
-        let timestamp_ms = self.at.processed_at_unix_ns / 1_000_000;
-        self.transaction.append(&partition, timestamp_ms, record.key, record.value, &headers);
-    }
-
-    fn finish(self) -> Result<(), ConnectorError> {
-        self.too_large.map_or(Ok(()), Err)
-    }
-}
-
-/// A key as an operator can read it in an error.
-fn shortened(key: Option<&[u8]>) -> String {
-    const KEY_BYTES_SHOWN: usize = 200;
-    match key {
-        None => "none".to_owned(),
-        Some(key) => String::from_utf8_lossy(&key[..key.len().min(KEY_BYTES_SHOWN)]).into_owned(),
-    }
-}
-
-fn row(tuple: TupleData<'_>) -> Row<'_> {
-    tuple.iter().collect()
-}
-
-fn old_values<'a>(before: &Before<'a>) -> Row<'a> {
-    match before {
-        Before::Absent => Row::new(),
-        Before::Key(tuple) | Before::Full(tuple) => row(*tuple),
-    }
-}
-
-fn old_row<'a>(before: &Before<'_>, values: &'a [TupleValue<'a>]) -> OldRow<'a> {
-    match before {
-        Before::Absent => OldRow::Absent,
-        Before::Key(_) => OldRow::Key(values),
-        Before::Full(_) => OldRow::Full(values),
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Start reading in `pipeline.rs`.
 
+mod append;
 mod boundary;
 mod captured;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod continuation;
 mod error;
 mod gather;
 pub mod lifecycle;
+mod metadata;
 mod pipeline;
 pub mod position;
 mod progress;

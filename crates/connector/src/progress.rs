@@ -96,6 +96,11 @@ impl Progress {
         moves
     }
 
+    /// An earlier Kafka transaction holds the beginning of the open source transaction.
+    pub(crate) fn resumes(&self) -> bool {
+        self.open.is_some_and(|open| open.skip > 0)
+    }
+
     /// A source transaction has begun and not ended.
     pub(crate) fn in_transaction(&self) -> bool {
         self.open.is_some()

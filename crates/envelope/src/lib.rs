@@ -24,6 +24,7 @@ mod schema;
 mod settings;
 mod source;
 mod table;
+mod transaction;
 mod types;
 mod value;
 
@@ -39,3 +40,4 @@ pub use settings::{
     TimePrecision,
 };
 pub use table::{Column, DataType, Table, TypeKind};
+pub use transaction::TransactionPlan;

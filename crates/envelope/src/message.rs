@@ -13,6 +13,9 @@ use crate::source::{self, SourceBlock};
 use crate::value::{base64, json};
 use crate::{EnvelopeError, event_id, names};
 
+/// What transaction metadata counts messages under.
+const COLLECTION: &str = "message";
+
 /// Encodes the messages of `pg_logical_emit_message`; compiled once for a connector.
 #[derive(Debug)]
 pub struct MessagePlan {
@@ -37,7 +40,7 @@ impl MessagePlan {
             key_close,
             value_head,
             value_close,
-            source: SourceBlock::new(settings, "", ""),
+            source: SourceBlock::new(settings, "", "").counted_as(COLLECTION),
             settings: Arc::clone(settings),
         }
     }
@@ -83,14 +86,16 @@ impl MessagePlan {
         content: &[u8],
         scratch: &mut Scratch,
     ) {
-        let Scratch { value: out, memos, .. } = scratch;
+        let Scratch { value: out, memos, transaction, .. } = scratch;
         out.clear();
         out.extend_from_slice(&self.value_head);
         out.extend_from_slice(b"{\"op\":\"m\",\"ts_ms\":");
         source::millis(at.processed_at_unix_ns, memos, out);
         out.extend_from_slice(b",\"source\":");
         self.source.write(at, memos, out);
-        out.extend_from_slice(b",\"transaction\":null,\"message\":{\"prefix\":");
+        out.extend_from_slice(b",\"transaction\":");
+        self.source.write_transaction(transaction, out);
+        out.extend_from_slice(b",\"message\":{\"prefix\":");
         json::string(prefix.as_bytes(), out);
         out.extend_from_slice(b",\"content\":");
         base64::bytes_json(content, self.settings.binary_handling, out);

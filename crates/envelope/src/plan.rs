@@ -280,7 +280,7 @@ impl TablePlan {
         at: &SourcePosition<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
-        let Scratch { value: out, memos, .. } = scratch;
+        let Scratch { value: out, memos, transaction, .. } = scratch;
         out.clear();
         self.head.write(out);
         self.write_row(event.before, out)?;
@@ -288,7 +288,9 @@ impl TablePlan {
         self.write_row(event.after, out)?;
         out.extend_from_slice(b",\"source\":");
         self.source.write(at, memos, out);
-        out.extend_from_slice(b",\"transaction\":null,\"op\":\"");
+        out.extend_from_slice(b",\"transaction\":");
+        self.source.write_transaction(transaction, out);
+        out.extend_from_slice(b",\"op\":\"");
         out.extend_from_slice(&[event.operation, b'"', b',']);
         source::processing_times(at.processed_at_unix_ns, memos, out);
         out.extend_from_slice(self.close);

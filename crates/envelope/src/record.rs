@@ -5,6 +5,7 @@ use pgoutput::TupleValue;
 
 use crate::era::LostEras;
 use crate::source::Memos;
+use crate::transaction::TransactionOrder;
 
 /// One Kafka record, without its timestamp.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,7 @@ pub struct Scratch {
     pub(crate) event_id: Vec<u8>,
     pub(crate) memos: Memos,
     pub(crate) lost_eras: LostEras,
+    pub(crate) transaction: TransactionOrder,
 }
 
 impl Scratch {

@@ -6,6 +6,7 @@
 use crate::fragment::{self, Fragment, Memo};
 use crate::position::{SnapshotMarker, SourcePosition};
 use crate::settings::EncoderSettings;
+use crate::transaction::TransactionOrder;
 use crate::value::json;
 
 /// `source` of one table, with everything rendered that does not change from row to row.
@@ -19,6 +20,8 @@ pub(crate) struct SourceBlock {
     database: Fragment,
     /// Up to the value of `txId`.
     table: Fragment,
+    /// `schema.table`, as transaction metadata counts it.
+    collection: String,
 }
 
 impl SourceBlock {
@@ -45,7 +48,19 @@ impl SourceBlock {
             streaming: Fragment::new(streaming),
             database: Fragment::new(database),
             table: Fragment::new(names),
+            collection: format!("{schema}.{table}"),
         }
+    }
+
+    /// Counts the events of this block's table under another name.
+    pub(crate) fn counted_as(self, collection: &str) -> Self {
+        Self { collection: collection.to_owned(), ..self }
+    }
+
+    /// Appends the `transaction` block that belongs to this one.
+    #[inline]
+    pub(crate) fn write_transaction(&self, order: &mut TransactionOrder, out: &mut Vec<u8>) {
+        order.write_next(&self.collection, out);
     }
 
     /// Appends the block.

@@ -85,6 +85,8 @@ pub struct Settings {
     pub store: ClientConfig,
     /// The form of records. `database` is empty here; the server tells it.
     pub encoder: EncoderSettings,
+    /// `topic.transaction`, without the prefix; `None` unless `provide.transaction.metadata`.
+    pub transaction_topic: Option<String>,
     /// The replication slot.
     pub slot: SlotSettings,
     /// The publication.
@@ -162,6 +164,7 @@ impl Settings {
         let slot = source::slot(values);
         let publication = source::publication(values);
         let encoder = events::encoder(values, &topic_prefix);
+        let transaction_topic = topics::transaction(values);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
         let message_keys = MessageKeys::read(values);
@@ -180,6 +183,7 @@ impl Settings {
             source,
             store: store.client,
             encoder,
+            transaction_topic,
             slot: slot?,
             publication,
             tables,

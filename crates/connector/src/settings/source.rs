@@ -234,6 +234,10 @@ pub(super) fn publication(values: &mut Values<'_>) -> PublicationSettings {
         ],
         Autocreate::Filtered,
     );
+    // As in Debezium, transactions of other tables have their BEGIN and END, too.
+    let of_all = values.given("publication.autocreate.mode").is_none()
+        && values.flag("provide.transaction.metadata");
+    let mode = if of_all { Autocreate::AllTables } else { mode };
     PublicationSettings {
         name,
         mode,

@@ -120,7 +120,7 @@ fn no_secret_is_in_an_error_or_in_debug_output() {
 #[test]
 fn the_default_value_of_something_we_cannot_do_is_accepted() {
     let settings = resolve(&[
-        ("provide.transaction.metadata", "false"),
+        ("slot.drop.on.stop", "false"),
         ("heartbeat.interval.ms", "0"),
         ("transforms", ""),
         ("schema.name.adjustment.mode", "none"),

@@ -35,6 +35,13 @@ pub struct TopicCreation {
     groups: Vec<Group>,
 }
 
+/// `topic.transaction`, if there is to be such a topic.
+pub(super) fn transaction(values: &mut Values<'_>) -> Option<String> {
+    values
+        .flag("provide.transaction.metadata")
+        .then(|| values.text("topic.transaction").unwrap_or_default().to_owned())
+}
+
 impl TopicCreation {
     pub(super) fn read(values: &mut Values<'_>) -> Self {
         let names = values.list("topic.creation.groups");

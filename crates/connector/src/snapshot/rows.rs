@@ -10,9 +10,10 @@ use bytes::Bytes;
 use envelope::{SnapshotMarker, SourcePosition, copy_text};
 
 use super::read::Block;
+use crate::append::Row;
 use crate::clock;
 use crate::error::ConnectorError;
-use crate::gather::{Gatherer, Row};
+use crate::gather::Gatherer;
 use crate::tables::CapturedTable;
 
 /// What every row says of its time: its values are as of when the snapshot began.

@@ -59,12 +59,20 @@ pub(super) const EVENTS: &[Key] = &[
     not_yet("datatype.propagate.source.type", "", "leave it out"),
     not_yet("converters", "", "leave it out"),
     not_yet("post.processors", "", "leave it out"),
-    not_yet("provide.transaction.metadata", "false", "leave it at `false`"),
-    not_yet("transaction.metadata.factory", "", "leave it out"),
-    needs_nothing(
+    supported(
+        "provide.transaction.metadata",
+        "false",
+        "Events say their place in their source transaction (`transaction`), and a topic has a BEGIN and an END record of each. Then `publication.autocreate.mode` is `all_tables` unless given: with a publication of the captured tables alone, PostgreSQL 15 and later does not tell of transactions that touch none of them.",
+    ),
+    not_yet(
+        "transaction.metadata.factory",
+        "io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory",
+        "leave it out: there is one form of these records, Debezium's own",
+    ),
+    supported(
         "topic.transaction",
         "transaction",
-        "there is no transaction topic while `provide.transaction.metadata` is false",
+        "Name of that topic, after `topic.prefix` and `topic.delimiter`.",
     ),
     needs_nothing(
         "include.schema.changes",

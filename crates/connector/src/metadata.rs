@@ -1,0 +1,105 @@
+//! The records that begin and end each source transaction, on their way into the same Kafka transactions as its changes.
+//!
+//! In: begin and commit of the stream. Out: a BEGIN before the first change, an END with the counts after the last.
+//! After a restart inside a source transaction its BEGIN is not sent again, and what was sent before still counts.
+//! Source: Debezium documentation, "Transaction metadata".
+
+use std::sync::Arc;
+
+use envelope::{EncoderSettings, Scratch, SnapshotMarker, SourcePosition, TransactionPlan};
+use kafka::{Topic, Transaction};
+use pgoutput::{Begin, Lsn};
+
+use crate::append::Appender;
+use crate::clock;
+use crate::error::ConnectorError;
+use crate::settings::Settings;
+
+/// State of the source transaction that is being read, as its records need it.
+pub(crate) struct TransactionRecords {
+    plan: TransactionPlan,
+    committed_at_unix_us: i64,
+    /// BEGIN is in Kafka, or on its way.
+    begun: bool,
+    record_bytes_max: usize,
+}
+
+impl TransactionRecords {
+    /// `None` unless `provide.transaction.metadata` is on.
+    pub(crate) fn new(settings: &Settings, encoder: &Arc<EncoderSettings>) -> Option<Self> {
+        let topic = settings.transaction_topic.as_deref()?;
+        Some(Self {
+            plan: TransactionPlan::compile(encoder, topic),
+            committed_at_unix_us: 0,
+            begun: true,
+            record_bytes_max: settings.producer.request_bytes_max,
+        })
+    }
+
+    /// Name of the topic of these records.
+    pub(crate) fn topic(&self) -> &str {
+        self.plan.topic()
+    }
+
+    /// The open source transaction needs no BEGIN any more; or none is open.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// A source transaction begins at `begin_lsn`. If it `resumes`, its BEGIN was sent before a restart.
+    pub(crate) fn open(
+        &mut self,
+        begin: &Begin,
+        begin_lsn: Lsn,
+        resumes: bool,
+        scratch: &mut Scratch,
+    ) {
+        scratch.begin_transaction(begin.xid, begin_lsn);
+        self.committed_at_unix_us = begin.committed_at.unix_micros();
+        self.begun = resumes;
+    }
+
+    /// Puts BEGIN into the open Kafka transaction.
+    pub(crate) fn begin(
+        &mut self,
+        topic: &Topic,
+        transaction: &mut Transaction,
+        scratch: &mut Scratch,
+    ) -> Result<(), ConnectorError> {
+        self.begun = true;
+        let at = position(self.committed_at_unix_us);
+        let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
+        let unix_ms = self.committed_at_unix_us / 1000;
+        self.plan.begin(unix_ms, &mut |record| appender.append(&record), scratch);
+        appender.finish()
+    }
+
+    /// Puts END into the open Kafka transaction.
+    pub(crate) fn end(
+        &self,
+        topic: &Topic,
+        transaction: &mut Transaction,
+        scratch: &mut Scratch,
+    ) -> Result<(), ConnectorError> {
+        let at = position(self.committed_at_unix_us);
+        let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
+        let unix_ms = self.committed_at_unix_us / 1000;
+        self.plan.end(unix_ms, &mut |record| appender.append(&record), scratch);
+        appender.finish()
+    }
+}
+
+/// These records name no change.
+fn position(committed_at_unix_us: i64) -> SourcePosition<'static> {
+    SourcePosition {
+        event_id: None,
+        snapshot: SnapshotMarker::False,
+        committed_at_unix_us,
+        processed_at_unix_ns: clock::unix_ns(),
+        xid: None,
+        lsn: None,
+        last_commit_lsn: None,
+        origin: None,
+        origin_lsn: None,
+    }
+}

@@ -1,0 +1,233 @@
+//! Transaction metadata: the place of an event in its source transaction, and the records that begin and end one.
+//!
+//! In: begin and commit of source transactions, and each event between them. Out: the `transaction` block, and BEGIN and
+//! END records with counts per table.
+//! Never: an allocation per event; nothing at all unless `provide.transaction.metadata` is on.
+//! Source: Debezium documentation, "Transaction metadata".
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use pgoutput::{Lsn, Xid};
+
+use crate::names;
+use crate::record::{Record, Scratch};
+use crate::schema::Schema;
+use crate::settings::EncoderSettings;
+use crate::value::json;
+
+/// Counts the events of the source transaction that is being encoded.
+#[derive(Debug, Default)]
+pub(crate) struct TransactionOrder {
+    open: bool,
+    id: String,
+    total: u64,
+    /// By `schema.table`, in the order of their first events.
+    collections: Vec<(String, u64)>,
+}
+
+impl TransactionOrder {
+    /// Appends the block of the next event; `null` outside of transactions.
+    pub(crate) fn write_next(&mut self, collection: &str, out: &mut Vec<u8>) {
+        if !self.open {
+            out.extend_from_slice(b"null");
+            return;
+        }
+        self.total += 1;
+        // Runs of one table are the usual case, so the newest is looked at first.
+        let found = self.collections.iter_mut().rev().find(|(name, _)| name == collection);
+        let order = if let Some((_, count)) = found {
+            *count += 1;
+            *count
+        } else {
+            self.collections.push((collection.to_owned(), 1));
+            1
+        };
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(self.id.as_bytes());
+        out.extend_from_slice(b"\",\"total_order\":");
+        out.extend_from_slice(itoa::Buffer::new().format(self.total).as_bytes());
+        out.extend_from_slice(b",\"data_collection_order\":");
+        out.extend_from_slice(itoa::Buffer::new().format(order).as_bytes());
+        out.push(b'}');
+    }
+}
+
+impl Scratch {
+    /// A source transaction begins: its events count from one. `begin_lsn` is where the server's BEGIN message stands.
+    ///
+    /// Only with `provide.transaction.metadata`; without it events carry no block.
+    pub fn begin_transaction(&mut self, xid: Xid, begin_lsn: Lsn) {
+        let order = &mut self.transaction;
+        order.open = true;
+        order.id.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(order.id, "{}:{}", xid.0, begin_lsn.as_u64());
+        order.total = 0;
+        order.collections.clear();
+    }
+}
+
+/// Encodes the records of the transaction topic; compiled once for a connector.
+#[derive(Debug)]
+pub struct TransactionPlan {
+    topic: String,
+    key_head: Vec<u8>,
+    key_close: &'static [u8],
+    value_head: Vec<u8>,
+    value_close: &'static [u8],
+}
+
+impl TransactionPlan {
+    /// Prepares what stays the same for all transactions. `topic_transaction` is the setting `topic.transaction`.
+    pub fn compile(settings: &Arc<EncoderSettings>, topic_transaction: &str) -> Self {
+        let (key_head, key_close) = key_schema().framing(settings.key);
+        let (value_head, value_close) = value_schema().framing(settings.value);
+        let parts = [settings.topic_prefix.as_str(), topic_transaction];
+        let topic = names::topic(&parts, &settings.topic_delimiter);
+        Self { topic, key_head, key_close, value_head, value_close }
+    }
+
+    /// Where its records go.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The record that begins the transaction `scratch` was told of.
+    pub fn begin(
+        &self,
+        committed_at_unix_ms: i64,
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) {
+        self.write_head("BEGIN", scratch);
+        scratch.value.extend_from_slice(b",\"event_count\":null,\"data_collections\":null");
+        self.finish(committed_at_unix_ms, out, scratch);
+    }
+
+    /// The record that ends it, with the counts of its events; events after it are outside of transactions.
+    pub fn end(
+        &self,
+        committed_at_unix_ms: i64,
+        out: &mut impl FnMut(Record<'_>),
+        scratch: &mut Scratch,
+    ) {
+        self.write_head("END", scratch);
+        let Scratch { value, transaction, .. } = scratch;
+        transaction.open = false;
+        value.extend_from_slice(b",\"event_count\":");
+        value.extend_from_slice(itoa::Buffer::new().format(transaction.total).as_bytes());
+        value.extend_from_slice(b",\"data_collections\":[");
+        for (index, (name, count)) in transaction.collections.iter().enumerate() {
+            value.extend_from_slice(if index == 0 { b"" } else { b"," });
+            value.extend_from_slice(b"{\"data_collection\":");
+            json::string(name.as_bytes(), value);
+            value.extend_from_slice(b",\"event_count\":");
+            value.extend_from_slice(itoa::Buffer::new().format(*count).as_bytes());
+            value.push(b'}');
+        }
+        value.push(b']');
+        self.finish(committed_at_unix_ms, out, scratch);
+    }
+
+    fn write_head(&self, status: &str, scratch: &mut Scratch) {
+        let Scratch { key, value, transaction, .. } = scratch;
+        let id = transaction.id.as_bytes();
+        key.clear();
+        key.extend_from_slice(&self.key_head);
+        key.extend_from_slice(b"{\"id\":\"");
+        key.extend_from_slice(id);
+        key.extend_from_slice(b"\"}");
+        key.extend_from_slice(self.key_close);
+        value.clear();
+        value.extend_from_slice(&self.value_head);
+        value.extend_from_slice(b"{\"status\":\"");
+        value.extend_from_slice(status.as_bytes());
+        value.extend_from_slice(b"\",\"id\":\"");
+        value.extend_from_slice(id);
+        value.push(b'"');
+    }
+
+    fn finish(&self, unix_ms: i64, out: &mut impl FnMut(Record<'_>), scratch: &mut Scratch) {
+        let value = &mut scratch.value;
+        value.extend_from_slice(b",\"ts_ms\":");
+        value.extend_from_slice(itoa::Buffer::new().format(unix_ms).as_bytes());
+        value.push(b'}');
+        value.extend_from_slice(self.value_close);
+        out(Record {
+            topic: &self.topic,
+            key: Some(&scratch.key),
+            value: Some(&scratch.value),
+            headers: &[],
+        });
+    }
+}
+
+fn key_schema() -> Schema {
+    Schema::structure(vec![Schema::plain("string").field("id")])
+        .called("io.debezium.connector.common.TransactionMetadataKey".to_owned(), Some(1))
+}
+
+fn value_schema() -> Schema {
+    let collection = Schema::structure(vec![
+        Schema::plain("string").field("data_collection"),
+        Schema::plain("int64").field("event_count"),
+    ])
+    .optional()
+    .called("event.collection".to_owned(), Some(1));
+    Schema::structure(vec![
+        Schema::plain("string").field("status"),
+        Schema::plain("string").field("id"),
+        Schema::plain("int64").optional().field("event_count"),
+        Schema::array(collection).optional().field("data_collections"),
+        Schema::plain("int64").field("ts_ms"),
+    ])
+    .called("io.debezium.connector.common.TransactionMetadataValue".to_owned(), Some(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FormatSettings;
+
+    fn records(
+        run: impl FnOnce(&TransactionPlan, &mut Scratch, &mut dyn FnMut(Record<'_>)),
+    ) -> Vec<String> {
+        let mut settings = EncoderSettings::new("p", "d", "1");
+        settings.value = FormatSettings { schemas_enable: false, ..FormatSettings::default() };
+        let plan = TransactionPlan::compile(&Arc::new(settings), "transaction");
+        let mut found = Vec::new();
+        run(&plan, &mut Scratch::default(), &mut |record| {
+            found.push(String::from_utf8(record.value.unwrap_or_default().to_vec()).unwrap());
+        });
+        found
+    }
+
+    #[test]
+    fn a_transaction_begins_and_ends_with_the_counts_of_its_events() {
+        let found = records(|plan, scratch, mut out| {
+            scratch.begin_transaction(Xid(571), Lsn::new(53_195_832));
+            plan.begin(1_486_500_577_125, &mut out, scratch);
+            let mut block = Vec::new();
+            for collection in ["s.a", "s.b", "s.a"] {
+                block.clear();
+                scratch.transaction.write_next(collection, &mut block);
+            }
+            assert_eq!(
+                block,
+                br#"{"id":"571:53195832","total_order":3,"data_collection_order":2}"#
+            );
+            plan.end(1_486_500_577_691, &mut out, scratch);
+            block.clear();
+            scratch.transaction.write_next("s.a", &mut block);
+            assert_eq!(block, b"null", "a message outside of transactions");
+        });
+        assert_eq!(
+            found,
+            [
+                r#"{"status":"BEGIN","id":"571:53195832","event_count":null,"data_collections":null,"ts_ms":1486500577125}"#,
+                r#"{"status":"END","id":"571:53195832","event_count":3,"data_collections":[{"data_collection":"s.a","event_count":2},{"data_collection":"s.b","event_count":1}],"ts_ms":1486500577691}"#,
+            ]
+        );
+    }
+}
