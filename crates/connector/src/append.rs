@@ -3,11 +3,12 @@
 //! In: records of the encoder. Out: the same in the transaction, each in the partition of its key.
 //! Never: a record larger than the broker would take; that is an error that names it.
 
-use envelope::{OldRow, Record, SourcePosition};
+use envelope::{OldRow, Record, SnapshotMarker, SourcePosition};
 use kafka::Transaction;
 use pgoutput::{Before, Lsn, TupleData, TupleValue};
 use smallvec::SmallVec;
 
+use crate::clock;
 use crate::error::ConnectorError;
 
 /// Values of one row. Most tables have fewer columns than this; more only cost an allocation.
@@ -56,6 +57,21 @@ impl<'a> Appender<'a> {
     /// Errors: [`ConnectorError::RecordTooLarge`].
     pub(crate) fn finish(self) -> Result<(), ConnectorError> {
         self.too_large.map_or(Ok(()), Err)
+    }
+}
+
+/// The place of a record that names no change.
+pub(crate) fn no_change(committed_at_unix_us: i64) -> SourcePosition<'static> {
+    SourcePosition {
+        event_id: None,
+        snapshot: SnapshotMarker::False,
+        committed_at_unix_us,
+        processed_at_unix_ns: clock::unix_ns(),
+        xid: None,
+        lsn: None,
+        last_commit_lsn: None,
+        origin: None,
+        origin_lsn: None,
     }
 }
 

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::{
-    EncoderSettings, LostEras, MessagePlan, Record, Scratch, SnapshotMarker, SourcePosition,
+    EncoderSettings, HeartbeatPlan, LostEras, MessagePlan, Record, Scratch, SnapshotMarker,
+    SourcePosition,
 };
 use kafka::Transaction;
 use pgoutput::replication::{ReplicationMessage, XLogData};
 use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Step, TupleValue};
 
-use crate::append::{Appender, old_row, old_values, row};
+use crate::append::{Appender, no_change, old_row, old_values, row};
 use crate::boundary::Filled;
 use crate::clock;
 use crate::error::ConnectorError;
@@ -47,6 +48,7 @@ pub(crate) struct Gatherer {
     message_topic: Option<kafka::Topic>,
     /// `provide.transaction.metadata`.
     metadata: Option<TransactionRecords>,
+    heartbeat: Option<HeartbeatPlan>,
     scratch: Scratch,
     transaction: Transaction,
     batch_bytes_max: usize,
@@ -73,6 +75,7 @@ impl Gatherer {
             message_filter: settings.message_prefixes.clone(),
             message_topic: None,
             metadata: TransactionRecords::new(settings, encoder),
+            heartbeat: settings.heartbeat.as_ref().map(|heartbeat| heartbeat.plan(encoder)),
             scratch: Scratch::default(),
             transaction: Transaction::new(settings.producer.batch_bytes_max),
             batch_bytes_max: settings.producer.batch_bytes_max,
@@ -305,6 +308,18 @@ impl Gatherer {
             &mut |record| appender.append(&record),
             &mut self.scratch,
         )?;
+        appender.finish()
+    }
+
+    /// Puts a heartbeat into the open Kafka transaction. It says nothing of positions, so it may stand anywhere.
+    pub(crate) async fn heartbeat(&mut self) -> Result<(), ConnectorError> {
+        let Some(plan) = &mut self.heartbeat else { return Ok(()) };
+        let topic = self.tables.topics().ensure(plan.topic()).await?;
+        let now_ns = clock::unix_ns();
+        let at = no_change(now_ns / 1000);
+        let sent = Some(&mut self.transaction);
+        let mut appender = Appender::new(sent, &topic, &at, self.record_bytes_max);
+        plan.encode(now_ns / 1_000_000, &mut |record| appender.append(&record));
         appender.finish()
     }
 

@@ -14,6 +14,7 @@ mod clock;
 mod continuation;
 mod error;
 mod gather;
+mod heartbeat;
 pub mod lifecycle;
 mod metadata;
 mod pipeline;

@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use envelope::{EncoderSettings, Scratch, SnapshotMarker, SourcePosition, TransactionPlan};
+use envelope::{EncoderSettings, Scratch, TransactionPlan};
 use kafka::{Topic, Transaction};
 use pgoutput::{Begin, Lsn};
 
-use crate::append::Appender;
-use crate::clock;
+use crate::append::{Appender, no_change};
 use crate::error::ConnectorError;
 use crate::settings::Settings;
 
@@ -67,7 +66,7 @@ impl TransactionRecords {
         scratch: &mut Scratch,
     ) -> Result<(), ConnectorError> {
         self.begun = true;
-        let at = position(self.committed_at_unix_us);
+        let at = no_change(self.committed_at_unix_us);
         let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
         let unix_ms = self.committed_at_unix_us / 1000;
         self.plan.begin(unix_ms, &mut |record| appender.append(&record), scratch);
@@ -81,25 +80,10 @@ impl TransactionRecords {
         transaction: &mut Transaction,
         scratch: &mut Scratch,
     ) -> Result<(), ConnectorError> {
-        let at = position(self.committed_at_unix_us);
+        let at = no_change(self.committed_at_unix_us);
         let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
         let unix_ms = self.committed_at_unix_us / 1000;
         self.plan.end(unix_ms, &mut |record| appender.append(&record), scratch);
         appender.finish()
-    }
-}
-
-/// These records name no change.
-fn position(committed_at_unix_us: i64) -> SourcePosition<'static> {
-    SourcePosition {
-        event_id: None,
-        snapshot: SnapshotMarker::False,
-        committed_at_unix_us,
-        processed_at_unix_ns: clock::unix_ns(),
-        xid: None,
-        lsn: None,
-        last_commit_lsn: None,
-        origin: None,
-        origin_lsn: None,
     }
 }

@@ -23,6 +23,7 @@ use tracing::info;
 use crate::boundary::{Boundary, Due};
 use crate::error::ConnectorError;
 use crate::gather::{Gathered, Gatherer};
+use crate::heartbeat::Heartbeat;
 use crate::settings::Settings;
 use crate::sink::{Committed, Sink};
 use crate::snapshot::{self, SnapshotPlan};
@@ -109,11 +110,13 @@ impl Follow<'_> {
         })
     }
 
-    /// The loop. Each turn is one of: a commit came back, a chunk came in, the open Kafka transaction goes out.
+    /// The loop. Each turn is one of: a commit came back, a heartbeat is due, a chunk came in, the open Kafka transaction goes
+    /// out.
     ///
     /// Returns once everything the gatherer was asked for is in Kafka; a gatherer without an end is asked for everything.
     async fn follow(&mut self, replication: ReplicationConnection) -> Result<(), ConnectorError> {
         let mut running = self.start(replication).await?;
+        let mut heartbeat = Heartbeat::start(self.settings);
         let mut reached = false;
         while !reached && !self.gatherer.has_reached() {
             let filled = self.gatherer.filled();
@@ -129,6 +132,10 @@ impl Follow<'_> {
                 committed = self.sink.committed(), if !free => {
                     let committed = committed?;
                     self.acknowledge(&mut running, committed);
+                }
+                () = heartbeat.tick(), if room => {
+                    self.gatherer.heartbeat().await?;
+                    running.boundary.opened(Instant::now());
                 }
                 chunk = running.source.next(), if room => {
                     for message in chunk?.messages() {

@@ -13,6 +13,7 @@ mod era;
 mod error;
 mod event_id;
 mod fragment;
+mod heartbeat;
 mod key;
 mod message;
 mod names;
@@ -30,6 +31,7 @@ mod value;
 
 pub use era::LostEras;
 pub use error::{Class, EnvelopeError};
+pub use heartbeat::HeartbeatPlan;
 pub use message::MessagePlan;
 pub use plan::TablePlan;
 pub use position::{SnapshotMarker, SourcePosition};

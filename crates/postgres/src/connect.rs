@@ -64,7 +64,8 @@ impl Connection {
         rows.map_err(|error| PostgresError::from_sql(action, &error))
     }
 
-    pub(crate) async fn run(
+    /// Runs statements without results. `action` says in an error what they were for.
+    pub async fn run(
         &self,
         action: impl Into<String>,
         statements: &str,

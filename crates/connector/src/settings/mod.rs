@@ -8,6 +8,7 @@ mod delivery;
 mod environment;
 mod events;
 mod filter;
+mod heartbeat;
 mod identity;
 pub mod keys;
 mod page;
@@ -31,6 +32,7 @@ pub use delivery::{CommitLimits, DeliveryGuarantee, GapPolicy, RetrySettings};
 pub use environment::Environment;
 pub use events::EVENT_ID_HEADER;
 pub use filter::{ColumnFilter, MessageFilter, MessageKeys, TableFilter};
+pub use heartbeat::HeartbeatSettings;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
 pub use snapshot::{SnapshotMode, SnapshotSettings};
@@ -85,6 +87,8 @@ pub struct Settings {
     pub store: ClientConfig,
     /// The form of records. `database` is empty here; the server tells it.
     pub encoder: EncoderSettings,
+    /// `heartbeat.*`; `None` sends none.
+    pub heartbeat: Option<HeartbeatSettings>,
     /// `topic.transaction`, without the prefix; `None` unless `provide.transaction.metadata`.
     pub transaction_topic: Option<String>,
     /// The replication slot.
@@ -145,7 +149,7 @@ impl Settings {
         values: &mut Values<'_>,
         spec: &Spec,
         environment: &Environment,
-        notes: Vec<Note>,
+        mut notes: Vec<Note>,
     ) -> Option<Self> {
         let name = connector_name(values, spec);
         connector_class(values);
@@ -165,6 +169,7 @@ impl Settings {
         let publication = source::publication(values);
         let encoder = events::encoder(values, &topic_prefix);
         let transaction_topic = topics::transaction(values);
+        let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
         let message_keys = MessageKeys::read(values);
@@ -184,6 +189,7 @@ impl Settings {
             store: store.client,
             encoder,
             transaction_topic,
+            heartbeat,
             slot: slot?,
             publication,
             tables,

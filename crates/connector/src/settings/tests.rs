@@ -76,7 +76,7 @@ fn all_problems_are_reported_at_once() {
         ("plugin.name", "decoderbufs"),
         ("topic.prefix", ""),
         ("table.include.list", "g_x[.](a"),
-        ("heartbeat.interval.ms", "1000"),
+        ("signal.data.collection", "public.signals"),
         ("table.whitelist", "a.b"),
         ("value.converter", "io.confluent.connect.avro.AvroConverter"),
         ("value.converter.schema.registry.url", "http://r"),
@@ -89,9 +89,9 @@ fn all_problems_are_reported_at_once() {
         [
             "CF010 database.sslmode",
             "CF003 decimal.handling.mode",
-            "CF002 heartbeat.interval.ms",
             "CF004 plugin.name",
             "CF008 schema.exclude.list",
+            "CF002 signal.data.collection",
             "CF010 slot.name",
             "CF001 tabel.include.list",
             "CF007 table.include.list",
@@ -121,7 +121,7 @@ fn no_secret_is_in_an_error_or_in_debug_output() {
 fn the_default_value_of_something_we_cannot_do_is_accepted() {
     let settings = resolve(&[
         ("slot.drop.on.stop", "false"),
-        ("heartbeat.interval.ms", "0"),
+        ("heartbeat.action.query", "insert into pulse values (now())"),
         ("transforms", ""),
         ("schema.name.adjustment.mode", "none"),
     ])

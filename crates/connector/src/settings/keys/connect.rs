@@ -143,24 +143,20 @@ pub(super) const DELIVERY: &[Key] = &[
         "slot and checkpoint are always compared; see `tributary.gap.policy`",
     ),
     needs_nothing("streaming.delay.ms", "0", "waiting after the snapshot only holds WAL back"),
-    not_yet(
+    supported(
         "heartbeat.interval.ms",
         "0",
-        "leave it out: an idle database needs no heartbeat, its position moves with PostgreSQL's keepalives",
+        "A record in the heartbeat topic this often; 0 sends none. Nothing here needs them: an idle database's position moves with PostgreSQL's keepalives.",
     ),
-    not_yet(
+    supported(
         "heartbeat.action.query",
         "",
-        "leave it out: nothing is written to the source, its position moves with PostgreSQL's keepalives",
+        "A statement run in the source database with each heartbeat, in a session of its own. If it fails, that is logged and tried again with the next.",
     ),
-    needs_nothing(
+    supported(
         "topic.heartbeat.prefix",
         "__debezium-heartbeat",
-        "there is no heartbeat topic while `heartbeat.interval.ms` is 0",
+        "The heartbeat topic is `<topic.heartbeat.prefix>.<topic.prefix>`.",
     ),
-    needs_nothing(
-        "topic.heartbeat.name",
-        "",
-        "there is no heartbeat topic while `heartbeat.interval.ms` is 0",
-    ),
+    supported("topic.heartbeat.name", "", "Its whole name, in place of that."),
 ];
