@@ -28,6 +28,14 @@ pub(super) async fn read_group(database: &Database, group: &Group) -> Result<Vec
     Ok(events)
 }
 
+/// Some topics are shared with other groups: their records were there before.
+pub(super) fn is_among(event: &Event, earlier: &[Event]) -> bool {
+    earlier.iter().any(|other| {
+        (&event.topic, event.partition, event.offset)
+            == (&other.topic, other.partition, other.offset)
+    })
+}
+
 /// Attributes the records to the cases and compares them.
 pub(super) fn report(group: &Group, found: &[Event], verdicts: &Verdicts) -> Vec<CaseReport> {
     let mut shares = shares(group, found);

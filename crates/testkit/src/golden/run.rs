@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::CaseReport;
 use super::report;
 use super::set::{Action, Case, Group, Sync};
@@ -55,6 +57,7 @@ pub(super) async fn replay_group(stack: &Stack, group: &Group) -> Result<Vec<Cas
     let database = stack.existing_database(DATABASE);
     let session = database.session().await?;
     let mut verdicts = set_up(&session, group).await?;
+    let earlier = report::read_group(&database, group).await?;
     let connector = connector(&database, group, 0)?;
     if let Some(case) = group.cases.iter().find(|case| case.outcome.fails()) {
         let verdict = expect_failure(&connector, case).await?;
@@ -65,7 +68,8 @@ pub(super) async fn replay_group(stack: &Stack, group: &Group) -> Result<Vec<Cas
             verdicts.entry(case.id.clone()).or_insert_with(broken);
         }
     }
-    let found = report::read_group(&database, group).await?;
+    let mut found = report::read_group(&database, group).await?;
+    found.retain(|event| !report::is_among(event, &earlier));
     tear_down(&database, group).await?;
     Ok(report::report(group, &found, &verdicts))
 }
@@ -135,7 +139,8 @@ impl<'a> Replay<'a> {
     async fn start(database: &Database, connector: Connector, group: &'a Group) -> Result<Self> {
         let process = connector.start_streaming().await?;
         let session = database.with(&search_path(group)).await?;
-        let topic = format!("{TOPIC_PREFIX}.{}.{MARKER_TABLE}", group.schema);
+        let delimiter = group.config.get("topic.delimiter").and_then(Value::as_str).unwrap_or(".");
+        let topic = [TOPIC_PREFIX, &group.schema, MARKER_TABLE].join(delimiter);
         let mut replay = Self {
             group,
             connector,
