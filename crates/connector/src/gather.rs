@@ -14,10 +14,12 @@ use envelope::{
 use kafka::Transaction;
 use pgoutput::replication::{ReplicationMessage, XLogData};
 use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Step, TupleValue};
+use tracing::warn;
 
 use crate::append::{Appender, no_change, old_row, old_values, row};
 use crate::boundary::Filled;
 use crate::clock;
+use crate::context;
 use crate::error::ConnectorError;
 use crate::metadata::TransactionRecords;
 use crate::position::Position;
@@ -49,6 +51,8 @@ pub(crate) struct Gatherer {
     /// `provide.transaction.metadata`.
     metadata: Option<TransactionRecords>,
     heartbeat: Option<HeartbeatPlan>,
+    /// `context.message.prefix`.
+    context_prefix: Option<String>,
     scratch: Scratch,
     transaction: Transaction,
     batch_bytes_max: usize,
@@ -76,6 +80,7 @@ impl Gatherer {
             message_topic: None,
             metadata: TransactionRecords::new(settings, encoder),
             heartbeat: settings.heartbeat.as_ref().map(|heartbeat| heartbeat.plan(encoder)),
+            context_prefix: settings.context_prefix.clone(),
             scratch: Scratch::default(),
             transaction: Transaction::new(settings.producer.batch_bytes_max),
             batch_bytes_max: settings.producer.batch_bytes_max,
@@ -155,6 +160,7 @@ impl Gatherer {
                 let lag_us = data.sent_at.micros() - begin.committed_at.micros();
                 self.lag = Duration::from_micros(u64::try_from(lag_us).unwrap_or_default());
                 self.progress.begin(&begin)?;
+                self.scratch.set_context(Vec::new());
                 if let Some(metadata) = &mut self.metadata {
                     let resumes = self.progress.resumes();
                     metadata.open(&begin, data.wal_start, resumes, &mut self.scratch);
@@ -184,8 +190,8 @@ impl Gatherer {
 
     async fn change(&mut self, change: &Change<'_>) -> Result<Gathered, ConnectorError> {
         let send = self.progress.change(change.ordinal, change.id.change_lsn)?;
-        // What was sent before a restart still counts in its transaction.
-        if !send && self.metadata.is_none() {
+        // What was sent before a restart still counts in its transaction, and may say the context of what follows.
+        if !send && self.metadata.is_none() && self.context_prefix.is_none() {
             return Ok(Gathered::Nothing);
         }
         let before = self.transaction.record_count();
@@ -255,6 +261,12 @@ impl Gatherer {
                 }
                 return Ok(());
             }
+            ChangeKind::LogicalMessage { transactional: true, prefix, content }
+                if self.context_prefix.as_deref() == Some(*prefix) =>
+            {
+                self.set_context(change.id.change_lsn, content);
+                return Ok(());
+            }
             ChangeKind::LogicalMessage { prefix, content, .. } => {
                 return self.message(&at, prefix, content, send).await;
             }
@@ -281,6 +293,16 @@ impl Gatherer {
             ChangeKind::Truncate { .. } | ChangeKind::LogicalMessage { .. } => {}
         }
         appender.finish()
+    }
+
+    /// An application said what the changes of its transaction belong to.
+    fn set_context(&mut self, lsn: Lsn, content: &[u8]) {
+        match context::headers(content) {
+            Ok(headers) => self.scratch.set_context(headers),
+            Err(reason) => warn!(
+                "the context message at {lsn} is no JSON object and gives no headers: {reason}"
+            ),
+        }
     }
 
     async fn message(

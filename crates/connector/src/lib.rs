@@ -11,6 +11,7 @@ mod boundary;
 mod captured;
 mod checkpoint;
 mod clock;
+mod context;
 mod continuation;
 mod error;
 mod gather;

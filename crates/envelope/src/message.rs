@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::position::SourcePosition;
 use crate::record::{Header, Record, Scratch};
 use crate::schema::{self, Schema};
@@ -69,12 +71,16 @@ impl MessagePlan {
         self.write_value(at, prefix, content, scratch);
         let has_id = event_id::write(&self.settings, at, 0, &mut scratch.event_id);
         let id = self.settings.event_id_header.as_ref().filter(|_| has_id);
-        let header = id.map(|name| Header { name, value: &scratch.event_id });
+        let context = scratch.context.iter().filter(|_| at.xid.is_some());
+        let headers: SmallVec<[Header<'_>; 4]> = context
+            .map(|(name, value)| Header { name, value })
+            .chain(id.map(|name| Header { name, value: &scratch.event_id }))
+            .collect();
         out(Record {
             topic: &self.topic,
             key: Some(&scratch.key),
             value: Some(&scratch.value),
-            headers: header.as_slice(),
+            headers: &headers,
         });
         Ok(())
     }

@@ -314,13 +314,14 @@ impl TablePlan {
         out: &mut impl FnMut(Record<'_>),
         scratch: &mut Scratch,
     ) {
-        let mut headers: SmallVec<[Header<'_>; 6]> = SmallVec::new();
+        let mut headers: SmallVec<[Header<'_>; 10]> = SmallVec::new();
         if let Some(name) = emission.key_header {
             headers.push(Header { name, value: &scratch.key_header });
         }
         if let Some(context) = &self.settings.extended_headers {
             headers.extend(context.headers());
         }
+        headers.extend(scratch.context.iter().map(|(name, value)| Header { name, value }));
         if event_id::write(&self.settings, at, emission.number, &mut scratch.event_id)
             && let Some(name) = &self.settings.event_id_header
         {

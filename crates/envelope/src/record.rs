@@ -58,11 +58,18 @@ pub struct Scratch {
     pub(crate) key_header: Vec<u8>,
     pub(crate) event_id: Vec<u8>,
     pub(crate) memos: Memos,
+    /// Names and values of headers that every event of the open source transaction gets.
+    pub(crate) context: Vec<(&'static str, Vec<u8>)>,
     pub(crate) lost_eras: LostEras,
     pub(crate) transaction: TransactionOrder,
 }
 
 impl Scratch {
+    /// Headers for every event from here on, in place of those before; none takes them away.
+    pub fn set_context(&mut self, headers: Vec<(&'static str, Vec<u8>)>) {
+        self.context = headers;
+    }
+
     /// Dates whose era snapshots lost, since these buffers were made.
     pub fn lost_eras(&self) -> &LostEras {
         &self.lost_eras

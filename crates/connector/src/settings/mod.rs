@@ -87,6 +87,8 @@ pub struct Settings {
     pub store: ClientConfig,
     /// The form of records. `database` is empty here; the server tells it.
     pub encoder: EncoderSettings,
+    /// `context.message.prefix`; `None` gives no headers.
+    pub context_prefix: Option<String>,
     /// `heartbeat.*`; `None` sends none.
     pub heartbeat: Option<HeartbeatSettings>,
     /// `topic.transaction`, without the prefix; `None` unless `provide.transaction.metadata`.
@@ -169,6 +171,7 @@ impl Settings {
         let publication = source::publication(values);
         let encoder = events::encoder(values, &topic_prefix);
         let transaction_topic = topics::transaction(values);
+        let context_prefix = values.given("context.message.prefix").map(str::to_owned);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
@@ -189,6 +192,7 @@ impl Settings {
             store: store.client,
             encoder,
             transaction_topic,
+            context_prefix,
             heartbeat,
             slot: slot?,
             publication,

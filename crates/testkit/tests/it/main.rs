@@ -1,8 +1,10 @@
 //! One file per capability. Each test is named for a promise and breaks for one reason.
 
 mod check;
+mod context;
 mod dev;
 mod golden;
+mod heartbeat;
 mod idle;
 mod key_change;
 mod messages;
@@ -13,5 +15,6 @@ mod run;
 mod snapshot;
 mod streaming;
 mod toast;
+mod transaction_metadata;
 mod truncate;
 mod two_copies;

@@ -54,6 +54,11 @@ pub(super) const KEYS: &[Key] = &[
         "A header `tributary.event.id` that names each change for ever, the same after any replay. Connectors made by flags have `true`.",
     ),
     supported(
+        "context.message.prefix",
+        "",
+        "A transactional logical message with this prefix and a JSON object as its content gives headers to every event that follows in its transaction: `traceparent` and `tracestate` as such, the rest in `tributary.context`. Such messages are no events of their own. See docs/guides/context.md. Connectors made by flags have `tributary.context`.",
+    ),
+    supported(
         "tributary.snapshot.date.era",
         "lost",
         "What a snapshot does with a `date` before Christ: `lost` gives the same year after Christ, as Debezium's snapshot does (its stream does not), and warns; `kept` gives what the stream gives. Connectors made by flags have `kept`.",
