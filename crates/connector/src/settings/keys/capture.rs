@@ -156,13 +156,21 @@ pub(super) const SNAPSHOT: &[Key] = &[
         "all readers share the snapshot that the slot exported; no weaker or stronger one joins the stream without a gap",
     ),
     not_yet("snapshot.delay.ms", "0", "start the connector later"),
-    not_yet(
+    supported(
         "snapshot.include.collection.list",
         "",
-        "capture the tables with a connector of their own",
+        "Captured tables to copy, as `schema.table`: comma-separated regular expressions. The others are only streamed.",
     ),
-    not_yet("snapshot.select.statement.overrides", "", "leave it out"),
-    not_yet("snapshot.select.statement.overrides.<table>", "", "leave it out"),
+    supported(
+        "snapshot.select.statement.overrides",
+        "",
+        "Tables, as `schema.table`, whose rows come from a statement of their own.",
+    ),
+    supported(
+        "snapshot.select.statement.overrides.<table>",
+        "",
+        "The SELECT for one of them; it must have the table's columns.",
+    ),
     not_yet("snapshot.query.mode", "select_all", "leave it at `select_all`"),
     not_yet("snapshot.query.mode.custom.name", "", "leave `snapshot.query.mode` at `select_all`"),
     not_yet(
