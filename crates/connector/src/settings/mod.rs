@@ -9,6 +9,7 @@ mod environment;
 mod events;
 mod filter;
 mod heartbeat;
+mod identities;
 mod identity;
 pub mod keys;
 mod page;
@@ -33,10 +34,11 @@ pub use environment::Environment;
 pub use events::EVENT_ID_HEADER;
 pub use filter::{ColumnFilter, MessageFilter, MessageKeys, TableFilter};
 pub use heartbeat::HeartbeatSettings;
+pub use identities::IdentityRules;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
 pub use snapshot::{SnapshotMode, SnapshotSettings};
-pub use source::{Autocreate, PublicationSettings, SlotSettings};
+pub use source::{Autocreate, Guardrail, PublicationSettings, SlotSettings};
 pub use topics::TopicCreation;
 
 use crate::spec::Spec;
@@ -97,6 +99,10 @@ pub struct Settings {
     pub slot: SlotSettings,
     /// The publication.
     pub publication: PublicationSettings,
+    /// Replica identities that a start sets.
+    pub identities: IdentityRules,
+    /// How many tables may be captured.
+    pub guardrail: Option<Guardrail>,
     /// Which tables are captured.
     pub tables: TableFilter,
     /// Which columns.
@@ -173,6 +179,8 @@ impl Settings {
         let transaction_topic = topics::transaction(values);
         let context_prefix = values.given("context.message.prefix").map(str::to_owned);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
+        let identities = IdentityRules::read(values);
+        let guardrail = source::guardrail(values);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
         let message_keys = MessageKeys::read(values);
@@ -196,6 +204,8 @@ impl Settings {
             heartbeat,
             slot: slot?,
             publication,
+            identities,
+            guardrail,
             tables,
             columns,
             message_keys,

@@ -41,10 +41,10 @@ pub(super) const SLOT_AND_PUBLICATION: &[Key] = &[
         "false",
         "Changes of partitions are published as changes of the partitioned table. A new publication gets it; an existing one is left as it is.",
     ),
-    not_yet(
+    supported(
         "replica.identity.autoset.values",
         "",
-        "run `ALTER TABLE … REPLICA IDENTITY …` yourself; `tributary check` prints the statements",
+        "`schema.table:FULL,…`: replica identities that a start sets where they differ: `DEFAULT`, `FULL`, `NOTHING` or `INDEX <name>`; tables are regular expressions. Of a partitioned table the partitions get it too. Needs ownership; `tributary check` prints the statements.",
     ),
     needs_nothing(
         "xmin.fetch.interval.ms",
@@ -113,15 +113,11 @@ pub(super) const FILTERS: &[Key] = &[
         "system schemas, `pg_temp*` and `spatial_ref_sys` are never captured",
     ),
     not_yet("skip.messages.without.change", "false", "leave it at `false`"),
-    not_yet(
-        "guardrail.collections.max",
-        "0",
-        "leave it at 0; `tributary check` lists the captured tables",
-    ),
-    needs_nothing(
+    supported("guardrail.collections.max", "0", "Most tables that may be captured; 0 is no limit."),
+    supported(
         "guardrail.collections.limit.action",
         "warn",
-        "there is no limit while `guardrail.collections.max` is 0",
+        "What more tables lead to at the start: `warn`, or `fail`.",
     ),
 ];
 
