@@ -178,18 +178,26 @@ fn join(
         .iter()
         .map(|column| {
             let found = described(column, description);
-            let captured =
-                settings.columns.captures(&relation.namespace, &relation.name, &column.name);
             let data_type = found.map(|found| &found.type_).or_else(|| types.get(&column.type_oid));
+            let data_type = data_type.map_or_else(|| unknown(column.type_oid), data_type_of);
             Column {
+                treatment: settings.column_treatments.of(
+                    &relation.namespace,
+                    &relation.name,
+                    &column.name,
+                    &data_type.name,
+                ),
                 name: column.name.clone(),
-                data_type: data_type.map_or_else(|| unknown(column.type_oid), data_type_of),
+                data_type,
                 type_modifier: column.type_modifier,
-                // What is left out has no more than its type, even where it stays in the key.
-                not_null: captured && found.is_some_and(|found| found.not_null),
-                default: found.filter(|_| captured).and_then(|found| found.default.clone()),
+                not_null: found.is_some_and(|found| found.not_null),
+                default: found.and_then(|found| found.default.clone()),
                 generated: found.is_some_and(|found| found.generated),
-                captured,
+                captured: settings.columns.captures(
+                    &relation.namespace,
+                    &relation.name,
+                    &column.name,
+                ),
                 is_identity: column.is_identity,
             }
         })

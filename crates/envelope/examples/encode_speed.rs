@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use envelope::{
-    Column, ContextHeaders, DataType, EncoderSettings, Record, Scratch, SnapshotMarker,
-    SourcePosition, Table, TablePlan, TypeKind,
+    Column, ColumnTreatment, ContextHeaders, DataType, EncoderSettings, Record, Scratch,
+    SnapshotMarker, SourcePosition, Table, TablePlan, TypeKind,
 };
 use pgoutput::{EventId, Lsn, Oid, ReplicaIdentity, TupleValue};
 
@@ -49,6 +49,7 @@ fn table() -> Table {
         generated: false,
         captured: true,
         is_identity: name == "id",
+        treatment: ColumnTreatment::default(),
     });
     Table {
         oid: Oid(16_384),

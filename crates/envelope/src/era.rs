@@ -87,6 +87,7 @@ mod tests {
             generated: false,
             captured: true,
             is_identity: false,
+            treatment: crate::ColumnTreatment::default(),
         }
     }
 

@@ -99,6 +99,20 @@ pub enum EnvelopeError {
         /// `typname`.
         type_name: String,
     },
+    /// Two columns give fields of the same name.
+    #[error(
+        "[EN010] columns `{one}` and `{other}` of table {table} would both be the field `{field}`\n  fix: set field.name.adjustment.mode to avro_unicode, which keeps names apart, or to none, or add one of them to column.exclude.list"
+    )]
+    FieldCollision {
+        /// `schema.table`.
+        table: String,
+        /// The earlier column.
+        one: String,
+        /// The later column.
+        other: String,
+        /// What both would be called.
+        field: String,
+    },
 }
 
 impl EnvelopeError {
@@ -112,7 +126,8 @@ impl EnvelopeError {
             | Self::KeyColumn { .. }
             | Self::Placeholder { .. }
             | Self::BinaryValue { .. }
-            | Self::Inexpressible { .. } => Class::Definite,
+            | Self::Inexpressible { .. }
+            | Self::FieldCollision { .. } => Class::Definite,
         }
     }
 
@@ -127,6 +142,7 @@ impl EnvelopeError {
             Self::Placeholder { .. } => "EN006",
             Self::BinaryValue { .. } => "EN007",
             Self::Inexpressible { .. } => "EN008",
+            Self::FieldCollision { .. } => "EN010",
         }
     }
 }

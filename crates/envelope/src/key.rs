@@ -1,12 +1,12 @@
 //! The key of a table's records. In: the key columns of a row. Out: the record key, and the key as a header shows it.
-//! Never: a key for a table without one.
+//! Never: a key for a table without one; a masked value: what identifies a row must differ from row to row.
 //!
 //! Source: Debezium documentation, "Change event keys"; Kafka Connect, `SimpleHeaderConverter`.
 
 use crate::EnvelopeError;
 use crate::fragment::Fragment;
 use crate::row::{Row, RowError, RowPlan};
-use crate::table::Table;
+use crate::table::{Column, Table};
 use crate::types::Context;
 
 /// How the key of one table version is written.
@@ -24,7 +24,7 @@ impl KeyPlan {
     /// `None` for a table without key.
     pub(crate) fn compile(
         table: &Table,
-        topic: &str,
+        schema_prefix: &str,
         context: &Context<'_>,
     ) -> Result<Option<Self>, EnvelopeError> {
         if let Some(&index) = table.key.iter().find(|&&index| index >= table.columns.len()) {
@@ -37,8 +37,11 @@ impl KeyPlan {
         if table.key.is_empty() {
             return Ok(None);
         }
-        let (columns, schema) = RowPlan::compile(table, &table.key, context)?;
-        let (head, close) = schema.called(format!("{topic}.Key"), None).framing(context.format);
+        let in_keys = table.columns.iter().map(Column::in_key).collect();
+        let table = Table { columns: in_keys, ..table.clone() };
+        let (columns, schema) = RowPlan::compile(&table, &table.key, context)?;
+        let (head, close) =
+            schema.called(format!("{schema_prefix}.Key"), None).framing(context.format);
         Ok(Some(Self { head: Fragment::new(head), header: columns.for_header(), columns, close }))
     }
 

@@ -26,6 +26,7 @@ mod settings;
 mod source;
 mod table;
 mod transaction;
+mod treatment;
 mod types;
 mod value;
 
@@ -38,8 +39,9 @@ pub use position::{SnapshotMarker, SourcePosition};
 pub use record::{Header, OldRow, Record, Scratch};
 pub use settings::{
     BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
-    FormatSettings, HstoreHandling, IntervalHandling, SkippedOperations, SnapshotDateEra,
-    TimePrecision,
+    FormatSettings, HstoreHandling, IntervalHandling, NameAdjustment, SkippedOperations,
+    SnapshotDateEra, TimePrecision,
 };
 pub use table::{Column, DataType, Table, TypeKind};
 pub use transaction::TransactionPlan;
+pub use treatment::{ColumnTreatment, HashAlgorithm, HashInput, Mask, Salt};

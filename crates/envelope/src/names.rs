@@ -1,6 +1,12 @@
-//! Names of topics, schemas and fields. In: names of PostgreSQL. Out: names Kafka accepts. Never: looks for collisions.
+//! Names of topics, schemas and fields. In: names of PostgreSQL. Out: names that Kafka, and if wanted Avro, accepts.
+//! Never: looks for collisions; `row` does.
 //!
-//! Source: Debezium documentation, "Topic names"; Kafka's legal topic characters.
+//! Source: Debezium documentation, "Topic names", `schema.name.adjustment.mode`, `field.name.adjustment.mode`; Kafka's legal
+//! topic characters; Avro specification, "Names".
+
+use std::fmt::Write as _;
+
+use crate::settings::NameAdjustment;
 
 /// Kafka's limit for a topic name, in characters.
 const TOPIC_CHARACTERS_MAX: usize = 249;
@@ -20,15 +26,58 @@ pub(crate) fn topic(parts: &[&str], delimiter: &str) -> String {
     topic
 }
 
-/// Name of a field: a column name that is itself in quotes loses them.
-pub(crate) fn field(column: &str) -> String {
+/// Name of a column: one that is itself in quotes loses them.
+pub(crate) fn column(name: &str) -> String {
     for quote in ["\"", "'", "`"] {
-        let inner = column.strip_prefix(quote).and_then(|inner| inner.strip_suffix(quote));
+        let inner = name.strip_prefix(quote).and_then(|inner| inner.strip_suffix(quote));
         if let Some(inner) = inner {
             return inner.replace(&quote.repeat(2), quote);
         }
     }
-    column.to_owned()
+    name.to_owned()
+}
+
+/// Name of the field of a column.
+pub(crate) fn field(name: &str, adjustment: NameAdjustment) -> String {
+    adjusted(&column(name), adjustment, false)
+}
+
+/// Name of a schema, which may have dots.
+pub(crate) fn schema(name: &str, adjustment: NameAdjustment) -> String {
+    adjusted(name, adjustment, true)
+}
+
+/// Works on UTF-16 units, as Java does: a character beyond the basic plane is replaced twice.
+fn adjusted(name: &str, adjustment: NameAdjustment, dotted: bool) -> String {
+    let keeps_underscores = match adjustment {
+        NameAdjustment::None => return name.to_owned(),
+        NameAdjustment::Avro => true,
+        NameAdjustment::AvroUnicode => false,
+    };
+    let mut out = String::with_capacity(name.len());
+    for (index, unit) in name.encode_utf16().enumerate() {
+        let ascii = u8::try_from(unit).ok().filter(u8::is_ascii).map(char::from);
+        let legal = ascii.filter(|&character| match character {
+            '_' => keeps_underscores,
+            '.' => dotted && index > 0,
+            '0'..='9' => index > 0,
+            other => other.is_ascii_alphabetic(),
+        });
+        match (legal, ascii) {
+            (Some(character), _) => out.push(character),
+            (None, Some(digit)) if keeps_underscores && digit.is_ascii_digit() => {
+                out.extend(['_', digit]);
+            }
+            (None, _) if keeps_underscores => out.push('_'),
+            (None, _) => {
+                // Debezium pads short numbers by two zeros and those of three digits not at all.
+                let zeros = if unit <= 0xFF { "00" } else { "" };
+                // Writing to a String cannot fail.
+                let _ = write!(out, "_u{zeros}{unit:x}");
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -55,14 +104,35 @@ mod tests {
 
     #[test]
     fn quotes_around_a_column_name_are_dropped() {
-        for (column, expected) in [
+        for (name, expected) in [
             ("'quoted'", "quoted"),
             ("MixedCase", "MixedCase"),
             ("dot.ted", "dot.ted"),
             ("'", "'"),
             ("\"a\"\"b\"", "a\"b"),
         ] {
-            assert_eq!(field(column), expected);
+            assert_eq!(field(name, NameAdjustment::None), expected);
         }
+    }
+
+    #[test]
+    fn names_become_avro_names() {
+        for (name, avro, unicode) in [
+            ("id", "id", "id"),
+            ("dash-ed", "dash_ed", "dash_u002ded"),
+            ("1st", "_1st", "_u0031st"),
+            ("ünï", "_n_", "_u00fcn_u00ef"),
+            ("dot.ted", "dot_ted", "dot_u002eted"),
+            ("under_score", "under_score", "under_u005fscore"),
+            ("_a1", "_a1", "_u005fa1"),
+            ("ő\t", "__", "_u151_u009"),
+            ("名", "_", "_u540d"),
+            ("a😀", "a__", "a_ud83d_ude00"),
+        ] {
+            assert_eq!(field(name, NameAdjustment::Avro), avro);
+            assert_eq!(field(name, NameAdjustment::AvroUnicode), unicode);
+        }
+        assert_eq!(schema("1_srv.s.t-x.Key", NameAdjustment::Avro), "_1_srv.s.t_x.Key");
+        assert_eq!(schema("p_1.s.t-x.Key", NameAdjustment::AvroUnicode), "p_u005f1.s.t_u002dx.Key");
     }
 }

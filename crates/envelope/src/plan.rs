@@ -62,11 +62,12 @@ impl TablePlan {
         let captured: Vec<usize> =
             (0..table.columns.len()).filter(|&index| table.columns[index].captured).collect();
         let (rows, row_schema) = RowPlan::compile(&table, &captured, &context(settings.value))?;
-        let envelope = schema::envelope(&row_schema, &topic);
+        let schema_prefix = names::schema(&topic, settings.schema_names);
+        let envelope = schema::envelope(&row_schema, &schema_prefix);
         let (mut head, close) = envelope.framing(settings.value);
         head.extend_from_slice(b"{\"before\":");
         Ok(Self {
-            key: KeyPlan::compile(&table, &topic, &context(settings.key))?,
+            key: KeyPlan::compile(&table, &schema_prefix, &context(settings.key))?,
             source: SourceBlock::new(settings, &table.schema, &table.name),
             rows,
             era_loss: EraLoss::compile(&table, settings),
@@ -137,6 +138,9 @@ impl TablePlan {
             if self.key_changed(old, new, scratch)? {
                 return self.key_change(at, old, new, out, scratch);
             }
+            if self.is_unchanged(before, new, scratch)? {
+                return Ok(());
+            }
         }
         let before = old.map(|values| Row { values, old: None });
         self.write_event(&Event { operation: b'u', before, after: Some(new) }, at, scratch)?;
@@ -200,6 +204,20 @@ impl TablePlan {
         self.write_event(&Event { operation, before: None, after: Some(row) }, at, scratch)?;
         self.emit(at, Emission::VALUE, out, scratch);
         Ok(())
+    }
+
+    /// Whether to skip an update, because nothing that is captured changed. Only an old row in full can tell.
+    fn is_unchanged(
+        &self,
+        before: OldRow<'_>,
+        new: Row<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<bool, EnvelopeError> {
+        let (true, OldRow::Full(values)) = (self.settings.skip_unchanged_updates, before) else {
+            return Ok(false);
+        };
+        let old = Row { values, old: None };
+        self.rows.looks_same(new, old, &mut scratch.value).map_err(|error| self.row_error(error))
     }
 
     /// Compares keys as they are written: with REPLICA IDENTITY FULL the server does not say which changed, and an old

@@ -1,6 +1,8 @@
 //! A row as a JSON object. In: values in PostgreSQL's text form. Out: the object of some of its columns. Never: an
 //! allocation; every name and every stand-in is rendered when the plan is made.
 
+use std::collections::HashMap;
+
 use pgoutput::TupleValue;
 
 use crate::default_value::{self, DefaultValue};
@@ -8,7 +10,8 @@ use crate::fragment::Fragment;
 use crate::schema::Schema;
 use crate::settings::FormatSettings;
 use crate::table::{Column, Table};
-use crate::types::{Context, Defaults, Form, Refusal};
+use crate::types::{Context, Defaults, Form, Refusal, source_type};
+use crate::value::masked::Masked;
 use crate::value::{Malformed, Outcome, Writer};
 use crate::{EnvelopeError, names};
 
@@ -105,6 +108,7 @@ impl RowPlan {
             })?;
             fields.push(field);
         }
+        refuse_collisions(table, columns, &fields)?;
         Ok((plan, Schema::structure(fields)))
     }
 
@@ -115,10 +119,11 @@ impl RowPlan {
         column: &Column,
         context: &Context<'_>,
     ) -> Result<(String, Schema), Refusal> {
-        let form = context.form(&column.data_type, column.type_modifier)?;
-        let name = names::field(&column.name);
+        let mut form = context.form(&column.data_type, column.type_modifier)?;
+        let name = names::field(&column.name, context.settings.field_names);
         let default = default_json(column, &form);
-        let null = null_json(column, &form, default.as_deref(), context.format);
+        let mut null = null_json(column, &form, default.as_deref(), context.format);
+        treat(column, &mut form, &mut null);
         let mut prefix = vec![if self.fields.is_empty() { b'{' } else { b',' }];
         crate::value::json::string(name.as_bytes(), &mut prefix);
         prefix.push(b':');
@@ -152,15 +157,26 @@ impl RowPlan {
         }
         for field in &self.fields {
             field.prefix.write(out);
-            match row.value(field.column) {
-                TupleValue::Text(text) => field.write(text, out)?,
-                TupleValue::Null => field.null.write(out),
-                TupleValue::UnchangedToast => field.unavailable.write(out),
-                TupleValue::Binary(_) => return Err(field.error(RowErrorCause::Binary)),
-            }
+            field.write_any(row.value(field.column), out)?;
         }
         out.push(b'}');
         Ok(())
+    }
+
+    /// True if no event could tell the rows apart. `buffer` is used and left behind.
+    pub(crate) fn looks_same(
+        &self,
+        new: Row<'_>,
+        old: Row<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, RowError> {
+        for field in &self.fields {
+            let (new, old) = (new.value(field.column), old.value(field.column));
+            if new != old && !field.looks_same(new, old, buffer)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// True if one of the columns may differ between the rows. An old row without the column differs.
@@ -170,6 +186,36 @@ impl RowPlan {
 }
 
 impl Field {
+    #[inline]
+    fn write_any(&self, value: TupleValue<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
+        match value {
+            TupleValue::Text(text) => self.write(text, out)?,
+            TupleValue::Null => self.null.write(out),
+            TupleValue::UnchangedToast => self.unavailable.write(out),
+            TupleValue::Binary(_) => return Err(self.error(RowErrorCause::Binary)),
+        }
+        Ok(())
+    }
+
+    /// Compares two values that differ as they look in the event. NULL differs from all else, even where the default that
+    /// is shown for it is the same, unless a mask hides it.
+    fn looks_same(
+        &self,
+        new: TupleValue<'_>,
+        old: TupleValue<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, RowError> {
+        let hides_null = matches!(&self.writer, Writer::Masked(masked) if masked.hides_null());
+        if !hides_null && [new, old].contains(&TupleValue::Null) {
+            return Ok(false);
+        }
+        buffer.clear();
+        self.write_any(new, buffer)?;
+        let end = buffer.len();
+        self.write_any(old, buffer)?;
+        Ok(buffer[..end] == buffer[end..])
+    }
+
     #[inline]
     fn write(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), RowError> {
         let start = out.len();
@@ -188,6 +234,48 @@ impl Field {
     fn error(&self, cause: RowErrorCause) -> RowError {
         RowError { column: self.column, cause }
     }
+}
+
+/// Does to a column's form what the settings say. `null` stands for NULL and for what an old row does not carry.
+///
+/// Source: Debezium converts a value first, stand-ins included, and masks what comes out; a default that stands for NULL is
+/// put in after that, by the converter.
+fn treat(column: &Column, form: &mut Form, null: &mut Vec<u8>) {
+    if let Some(mask) = &column.treatment.mask {
+        let is_character = source_type::is_character(&column.data_type);
+        let length = source_type::length(column);
+        form.schema.parameters.extend(mask.parameter(length));
+        if let Some(masked) = Masked::compile(mask, &form.writer, is_character, length) {
+            form.unavailable = form.unavailable.as_deref().map(|json| masked.stand_in(json));
+            if column.not_null || masked.hides_null() {
+                *null = masked.stand_in(null);
+            }
+            form.writer = Writer::Masked(Box::new(masked));
+        }
+    }
+    if column.treatment.source_type {
+        form.schema.parameters.extend(source_type::parameters(column));
+    }
+}
+
+/// Two columns whose fields have the same name cannot both be in a record.
+fn refuse_collisions(
+    table: &Table,
+    columns: &[usize],
+    fields: &[(String, Schema)],
+) -> Result<(), EnvelopeError> {
+    let mut first: HashMap<&str, usize> = HashMap::with_capacity(fields.len());
+    for ((field, _), &column) in fields.iter().zip(columns) {
+        if let Some(other) = first.insert(field, column) {
+            return Err(EnvelopeError::FieldCollision {
+                table: format!("{}.{}", table.schema, table.name),
+                one: table.columns[other].name.clone(),
+                other: table.columns[column].name.clone(),
+                field: field.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The default value as the schema shows it.

@@ -42,6 +42,13 @@ pub struct EncoderSettings {
     pub snapshot_date_era: SnapshotDateEra,
     /// `include.unknown.datatypes`.
     pub include_unknown_datatypes: bool,
+    /// `skip.messages.without.change`: an update that changes no captured column gives no record, where the old row is
+    /// known in full.
+    pub skip_unchanged_updates: bool,
+    /// `schema.name.adjustment.mode`.
+    pub schema_names: NameAdjustment,
+    /// `field.name.adjustment.mode`.
+    pub field_names: NameAdjustment,
     /// `extended.headers.enabled`: the `__debezium.context.*` headers; `None` leaves them out.
     pub extended_headers: Option<ContextHeaders>,
     /// Name of the header that carries the stable id of the record, always the last one; `None` leaves it out.
@@ -69,6 +76,9 @@ impl EncoderSettings {
             skipped_operations: SkippedOperations::default(),
             snapshot_date_era: SnapshotDateEra::Lost,
             include_unknown_datatypes: false,
+            skip_unchanged_updates: false,
+            schema_names: NameAdjustment::None,
+            field_names: NameAdjustment::None,
             extended_headers: None,
             event_id_header: None,
         }
@@ -178,6 +188,18 @@ pub enum HstoreHandling {
     Json,
     /// A Connect map.
     Map,
+}
+
+/// `schema.name.adjustment.mode`, `field.name.adjustment.mode`: what becomes of characters that Avro's names do not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameAdjustment {
+    /// They stay.
+    #[default]
+    None,
+    /// Each is an underscore; a digit in front gets one before it.
+    Avro,
+    /// Each is `_u` and its UTF-16 unit in hexadecimal; so is the underscore itself, and a digit in front.
+    AvroUnicode,
 }
 
 /// `skipped.operations`: which changes give no record.

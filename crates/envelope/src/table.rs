@@ -5,6 +5,8 @@
 
 use pgoutput::{Oid, ReplicaIdentity};
 
+use crate::treatment::ColumnTreatment;
+
 /// One version of one table: what the stream says of it joined with what only the catalog knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -45,6 +47,8 @@ pub struct Column {
     pub captured: bool,
     /// Part of the replica identity.
     pub is_identity: bool,
+    /// What the settings do to it beyond the form of its type.
+    pub treatment: ColumnTreatment,
 }
 
 /// A type, with what it is made of.
@@ -94,5 +98,18 @@ impl Table {
     /// `schema.table.column`, for messages.
     pub(crate) fn column_name(&self, index: usize) -> String {
         format!("{}.{}.{}", self.schema, self.name, self.columns[index].name)
+    }
+}
+
+impl Column {
+    /// The same column as a part of the key: never masked, and optional if the value leaves it out, as Debezium, which then
+    /// does not look it up in the catalog.
+    pub(crate) fn in_key(&self) -> Self {
+        Self {
+            treatment: ColumnTreatment::default(),
+            not_null: self.not_null && self.captured,
+            default: self.default.clone().filter(|_| self.captured),
+            ..self.clone()
+        }
     }
 }

@@ -11,7 +11,6 @@ pub mod catalog;
 mod config;
 mod connect;
 mod error;
-pub mod identity;
 mod name;
 pub mod preflight;
 pub mod publication;

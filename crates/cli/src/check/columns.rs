@@ -59,6 +59,12 @@ fn table_of(
             generated: column.generated,
             captured: settings.columns.captures(schema, name, &column.name),
             is_identity: in_key,
+            treatment: settings.column_treatments.of(
+                schema,
+                name,
+                &column.name,
+                &column.type_.name,
+            ),
         }],
         key: if in_key { vec![0] } else { Vec::new() },
     }

@@ -4,8 +4,8 @@
 
 use envelope::{
     BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
-    FormatSettings, HstoreHandling, IntervalHandling, SkippedOperations, SnapshotDateEra,
-    TimePrecision,
+    FormatSettings, HstoreHandling, IntervalHandling, NameAdjustment, SkippedOperations,
+    SnapshotDateEra, TimePrecision,
 };
 
 use super::problem::Problem;
@@ -30,6 +30,9 @@ pub(super) fn encoder(values: &mut Values<'_>, topic_prefix: &str) -> EncoderSet
     settings.unavailable_value_placeholder = placeholder(values);
     settings.tombstones_on_delete = values.flag("tombstones.on.delete");
     settings.skipped_operations = skipped_operations(values);
+    settings.skip_unchanged_updates = values.flag("skip.messages.without.change");
+    settings.schema_names = name_adjustment(values, "schema.name.adjustment.mode");
+    settings.field_names = name_adjustment(values, "field.name.adjustment.mode");
     settings.extended_headers = values.flag("extended.headers.enabled").then(|| ContextHeaders {
         logical_name: topic_prefix.to_owned(),
         task_id: "0".to_owned(),
@@ -95,6 +98,18 @@ fn handling(values: &mut Values<'_>, settings: &mut EncoderSettings) {
     );
     settings.money_fraction_digits =
         u32::try_from(values.number("money.fraction.digits", 0, 18)).unwrap_or_default();
+}
+
+fn name_adjustment(values: &mut Values<'_>, key: &str) -> NameAdjustment {
+    values.choice(
+        key,
+        &[
+            ("none", Choice::Is(NameAdjustment::None)),
+            ("avro", Choice::Is(NameAdjustment::Avro)),
+            ("avro_unicode", Choice::Is(NameAdjustment::AvroUnicode)),
+        ],
+        NameAdjustment::None,
+    )
 }
 
 /// One `JsonConverter`. Another converter is refused.

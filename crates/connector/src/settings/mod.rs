@@ -4,12 +4,12 @@
 //! Never: a key that is ignored in silence. Each one is in the table [`keys`]: it works, or it needs nothing and is
 //! noted, or it is an error.
 
+mod columns;
 mod delivery;
 mod environment;
 mod events;
 mod filter;
 mod heartbeat;
-mod identities;
 mod identity;
 pub mod keys;
 mod page;
@@ -29,16 +29,16 @@ use envelope::EncoderSettings;
 use kafka::{ClientConfig, ProducerSettings};
 use postgres::{ConnectionConfig, Feedback, PgoutputOptions};
 
+pub use columns::ColumnTreatments;
 pub use delivery::{CommitLimits, DeliveryGuarantee, GapPolicy, RetrySettings};
 pub use environment::Environment;
 pub use events::EVENT_ID_HEADER;
 pub use filter::{ColumnFilter, MessageFilter, MessageKeys, TableFilter};
 pub use heartbeat::HeartbeatSettings;
-pub use identities::IdentityRules;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
 pub use snapshot::{SnapshotMode, SnapshotSettings};
-pub use source::{Autocreate, Guardrail, PublicationSettings, SlotSettings};
+pub use source::{Autocreate, PublicationSettings, SlotSettings};
 pub use topics::TopicCreation;
 
 use crate::spec::Spec;
@@ -99,14 +99,12 @@ pub struct Settings {
     pub slot: SlotSettings,
     /// The publication.
     pub publication: PublicationSettings,
-    /// Replica identities that a start sets.
-    pub identities: IdentityRules,
-    /// How many tables may be captured.
-    pub guardrail: Option<Guardrail>,
     /// Which tables are captured.
     pub tables: TableFilter,
     /// Which columns.
     pub columns: ColumnFilter,
+    /// What is done to their values and schemas.
+    pub column_treatments: ColumnTreatments,
     /// Which keys are not the tables' own.
     pub message_keys: MessageKeys,
     /// Which logical messages are captured.
@@ -179,10 +177,9 @@ impl Settings {
         let transaction_topic = topics::transaction(values);
         let context_prefix = values.given("context.message.prefix").map(str::to_owned);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
-        let identities = IdentityRules::read(values);
-        let guardrail = source::guardrail(values);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
+        let column_treatments = ColumnTreatments::read(values);
         let message_keys = MessageKeys::read(values);
         let message_prefixes = MessageFilter::read(values);
         let snapshot = SnapshotSettings::read(values);
@@ -204,10 +201,9 @@ impl Settings {
             heartbeat,
             slot: slot?,
             publication,
-            identities,
-            guardrail,
             tables,
             columns,
+            column_treatments,
             message_keys,
             message_prefixes,
             snapshot,

@@ -123,7 +123,7 @@ fn the_default_value_of_something_we_cannot_do_is_accepted() {
         ("slot.drop.on.stop", "false"),
         ("heartbeat.action.query", "insert into pulse values (now())"),
         ("transforms", ""),
-        ("schema.name.adjustment.mode", "none"),
+        ("snapshot.delay.ms", "0"),
     ])
     .unwrap();
     assert_eq!(settings.notes.len(), 5);

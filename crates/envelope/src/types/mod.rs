@@ -5,6 +5,7 @@
 
 mod arrays;
 mod scalars;
+pub(crate) mod source_type;
 mod times;
 
 use md5::{Digest, Md5};

@@ -143,6 +143,36 @@ fn escape_any(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The text of a JSON string that [`string`] wrote.
+pub(crate) fn unescape(json: &[u8]) -> Vec<u8> {
+    let inner = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(json);
+    let mut text = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((&byte, after)) = rest.split_first() {
+        let (plain, taken) = match (byte, after.first()) {
+            // Only control characters are written in digits, so the last two say all.
+            (b'\\', Some(b'u')) => (hex(after.get(3..5)), 5),
+            (b'\\', Some(&letter)) => (unescaped(letter), 1),
+            (other, _) => (other, 0),
+        };
+        text.push(plain);
+        rest = after.get(taken..).unwrap_or_default();
+    }
+    text
+}
+
+/// What the short escape with this letter stands for.
+fn unescaped(letter: u8) -> u8 {
+    let byte = (0..=u8::MAX).find(|&byte| ESCAPES[usize::from(byte)] == letter);
+    byte.unwrap_or(letter)
+}
+
+fn hex(digits: Option<&[u8]>) -> u8 {
+    let value = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default();
+    let digits = digits.unwrap_or_default().iter();
+    digits.fold(0, |byte, &digit| byte << 4 | value(digit)).to_le_bytes()[0]
+}
+
 /// Appends `text` with its quotes as Connect's `Values` writes a string inside a structure: only `"` and `\` escaped.
 pub(crate) fn header_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
@@ -190,6 +220,7 @@ mod tests {
         #[test]
         fn every_string_reads_back(text in "(\\PC|[\\x00-\\x22\\\\]){0,40}") {
             let json = written(&text);
+            prop_assert_eq!(unescape(json.as_bytes()), text.as_bytes());
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
 

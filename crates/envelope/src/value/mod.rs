@@ -9,11 +9,13 @@ pub(crate) mod calendar;
 pub(crate) mod hstore;
 pub(crate) mod interval;
 pub(crate) mod json;
+pub(crate) mod masked;
 pub(crate) mod numeric;
 pub(crate) mod special;
 pub(crate) mod temporal;
 
 use array::NullElement;
+use masked::Masked;
 use temporal::TimeForm;
 
 use crate::fragment::few;
@@ -84,6 +86,8 @@ pub(crate) enum Writer {
     /// The same with the numbers of Java.
     OpaqueGeometric(BinaryHandling),
     Array(Box<Writer>, NullElement),
+    /// Hidden or shortened.
+    Masked(Box<Masked>),
 }
 
 impl Writer {
@@ -156,6 +160,7 @@ impl Writer {
                 Ok(Outcome::Written)
             }
             Self::Array(element, null_element) => array::array(text, element, *null_element, out),
+            Self::Masked(masked) => masked.write(text, out),
             Self::Integer
             | Self::Text
             | Self::Decimal(_)

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use envelope::{Column, DataType, Table, TypeKind};
+use envelope::{Column, ColumnTreatment, DataType, Table, TypeKind};
 use pgoutput::{Lsn, Oid, Relation, ReplicaIdentity};
 use serde_json::Value;
 
@@ -87,6 +87,7 @@ impl Catalog {
                 data_type: self.data_type(streamed.type_oid.0),
                 type_modifier: streamed.type_modifier,
                 is_identity: streamed.is_identity,
+                treatment: ColumnTreatment::default(),
                 ..self.column(known.unwrap_or(&Value::Null))
             }
         });
@@ -127,6 +128,7 @@ impl Catalog {
             generated: column["generated"].as_bool().unwrap_or(false),
             captured: true,
             is_identity: false,
+            treatment: ColumnTreatment::default(),
         }
     }
 

@@ -7,6 +7,7 @@
     reason = "what the fixtures hold is known; anything else fails the test"
 )]
 
+mod columns;
 mod compare;
 mod fixture;
 mod promises;

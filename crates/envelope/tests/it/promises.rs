@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use envelope::{
-    Column, DataType, EncoderSettings, EnvelopeError, OldRow, Scratch, SnapshotMarker,
-    SourcePosition, Table, TablePlan, TypeKind,
+    Column, ColumnTreatment, DataType, EncoderSettings, EnvelopeError, OldRow, Scratch,
+    SnapshotMarker, SourcePosition, Table, TablePlan, TypeKind,
 };
 use pgoutput::{EventId, Lsn, Oid, ReplicaIdentity, TupleValue};
 
 use crate::replay::OwnedRecord;
 
-fn base(name: &str) -> DataType {
+pub(crate) fn base(name: &str) -> DataType {
     DataType { oid: Oid(0), name: name.to_owned(), kind: TypeKind::Base }
 }
 
-fn column(name: &str, data_type: DataType, not_null: bool) -> Column {
+pub(crate) fn column(name: &str, data_type: DataType, not_null: bool) -> Column {
     Column {
         name: name.to_owned(),
         data_type,
@@ -24,11 +24,12 @@ fn column(name: &str, data_type: DataType, not_null: bool) -> Column {
         generated: false,
         captured: true,
         is_identity: false,
+        treatment: ColumnTreatment::default(),
     }
 }
 
 /// A table whose first column is its key.
-fn table(columns: Vec<Column>) -> Table {
+pub(crate) fn table(columns: Vec<Column>) -> Table {
     Table {
         oid: Oid(1),
         schema: "public".to_owned(),
@@ -39,18 +40,21 @@ fn table(columns: Vec<Column>) -> Table {
     }
 }
 
-fn plain_settings() -> EncoderSettings {
+pub(crate) fn plain_settings() -> EncoderSettings {
     let mut settings = EncoderSettings::new("shop", "postgres", "1");
     settings.key.schemas_enable = false;
     settings.value.schemas_enable = false;
     settings
 }
 
-fn compile(columns: Vec<Column>, settings: EncoderSettings) -> Result<TablePlan, EnvelopeError> {
+pub(crate) fn compile(
+    columns: Vec<Column>,
+    settings: EncoderSettings,
+) -> Result<TablePlan, EnvelopeError> {
     TablePlan::compile(table(columns), &Arc::new(settings))
 }
 
-fn position() -> SourcePosition<'static> {
+pub(crate) fn position() -> SourcePosition<'static> {
     SourcePosition {
         event_id: Some(EventId {
             commit_lsn: Lsn::new(0x20),
@@ -68,21 +72,24 @@ fn position() -> SourcePosition<'static> {
     }
 }
 
-fn row<'a>(values: &[Option<&'a str>]) -> Vec<TupleValue<'a>> {
+pub(crate) fn row<'a>(values: &[Option<&'a str>]) -> Vec<TupleValue<'a>> {
     values
         .iter()
         .map(|value| value.map_or(TupleValue::Null, |text| TupleValue::Text(text.as_bytes())))
         .collect()
 }
 
-fn inserted(plan: &TablePlan, values: &[Option<&str>]) -> Result<Vec<OwnedRecord>, EnvelopeError> {
+pub(crate) fn inserted(
+    plan: &TablePlan,
+    values: &[Option<&str>],
+) -> Result<Vec<OwnedRecord>, EnvelopeError> {
     let mut records = Vec::new();
     let mut out = |record: envelope::Record<'_>| records.push(OwnedRecord::new(record));
     plan.insert(&position(), &row(values), &mut out, &mut Scratch::default())?;
     Ok(records)
 }
 
-fn after(records: &[OwnedRecord]) -> serde_json::Value {
+pub(crate) fn after(records: &[OwnedRecord]) -> serde_json::Value {
     let value: serde_json::Value =
         serde_json::from_slice(records[0].value.as_ref().unwrap()).unwrap();
     value["after"].clone()
@@ -198,7 +205,7 @@ fn a_row_that_does_not_fit_the_table_is_an_error() {
 #[test]
 fn every_error_has_its_page() {
     let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-    for code in ["EN001", "EN002", "EN003", "EN004", "EN005", "EN006", "EN007", "EN008"] {
+    for code in ["EN001", "EN002", "EN003", "EN004", "EN005", "EN006", "EN007", "EN008", "EN010"] {
         let page = std::fs::read_to_string(pages.join(format!("{code}.md"))).unwrap();
         assert!(page.starts_with(&format!("# {code}: ")), "{code}");
     }

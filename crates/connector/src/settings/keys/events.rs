@@ -46,17 +46,46 @@ pub(super) const EVENTS: &[Key] = &[
         "true",
         "Headers `__debezium.context.*` on every record.",
     ),
-    not_yet("schema.name.adjustment.mode", "none", "leave it at `none`"),
-    not_yet("field.name.adjustment.mode", "none", "leave it at `none`"),
-    not_yet(
+    supported(
+        "schema.name.adjustment.mode",
+        "none",
+        "Names of schemas: `none` leaves them, `avro` replaces what Avro does not take by `_`, `avro_unicode` by `_u` and its number in hexadecimal.",
+    ),
+    supported(
+        "field.name.adjustment.mode",
+        "none",
+        "The same for names of fields. Two columns that become one field are an error.",
+    ),
+    supported(
         "column.truncate.to.<length>.chars",
         "",
-        "exclude the column with `column.exclude.list`",
+        "Columns, as `schema.table.column`, whose text, or `bytea`, is cut to this length; see [columns](columns.md).",
     ),
-    not_yet("column.mask.with.<length>.chars", "", "exclude the column with `column.exclude.list`"),
-    not_yet("column.mask.hash.<rest>", "", "exclude the column with `column.exclude.list`"),
-    not_yet("column.propagate.source.type", "", "leave it out"),
-    not_yet("datatype.propagate.source.type", "", "leave it out"),
+    supported(
+        "column.mask.with.<length>.chars",
+        "",
+        "Character columns whose values are replaced by so many asterisks.",
+    ),
+    supported(
+        "column.mask.hash.v2.<algorithm>.with.salt.<salt>",
+        "",
+        "Character columns whose values are replaced by a digest of salt and value, in hexadecimal.",
+    ),
+    supported(
+        "column.mask.hash.<algorithm>.with.salt.<salt>",
+        "",
+        "The same, of the value as Java serialises it; for topics that already hold such digests.",
+    ),
+    supported(
+        "column.propagate.source.type",
+        "",
+        "Columns whose schema tells name, length and scale of their type in parameters `__debezium.source.column.*`.",
+    ),
+    supported(
+        "datatype.propagate.source.type",
+        "",
+        "The same for all columns of a type, as `schema.table.type`, for example `.+\\.varchar`.",
+    ),
     not_yet("converters", "", "leave it out"),
     not_yet("post.processors", "", "leave it out"),
     supported(
