@@ -13,10 +13,11 @@ use envelope::{
 };
 use kafka::Transaction;
 use pgoutput::replication::{ReplicationMessage, XLogData};
-use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Step, TupleValue};
+use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Relation, Step, TupleValue};
+use smallvec::SmallVec;
 use tracing::warn;
 
-use crate::append::{Appender, no_change, old_row, old_values, row};
+use crate::append::{Appender, Row, no_change, old_row, old_values, row};
 use crate::boundary::Filled;
 use crate::clock;
 use crate::context;
@@ -24,6 +25,7 @@ use crate::error::ConnectorError;
 use crate::metadata::TransactionRecords;
 use crate::position::Position;
 use crate::progress::Progress;
+use crate::reselect::Reselected;
 use crate::settings::{MessageFilter, Settings};
 use crate::sink::Outgoing;
 use crate::tables::{Captured, CapturedTable, Tables};
@@ -245,22 +247,7 @@ impl Gatherer {
             ChangeKind::Insert { relation, .. }
             | ChangeKind::Update { relation, .. }
             | ChangeKind::Delete { relation, .. } => relation,
-            ChangeKind::Truncate { relations, .. } => {
-                for relation in relations {
-                    if let Some(Captured::Yes(table)) = self.tables.get(relation.oid) {
-                        let sent = send.then_some(&mut self.transaction);
-                        let mut appender =
-                            Appender::new(sent, &table.topic, &at, self.record_bytes_max);
-                        table.plan.truncate(
-                            &at,
-                            &mut |record| appender.append(&record),
-                            &mut self.scratch,
-                        )?;
-                        appender.finish()?;
-                    }
-                }
-                return Ok(());
-            }
+            ChangeKind::Truncate { relations, .. } => return self.truncate(relations, &at, send),
             ChangeKind::LogicalMessage { transactional: true, prefix, content }
                 if self.context_prefix.as_deref() == Some(*prefix) =>
             {
@@ -274,25 +261,50 @@ impl Gatherer {
         let Some(Captured::Yes(table)) = self.tables.get(relation.oid) else {
             return Ok(());
         };
+        let mut again = SmallVec::<[Reselected; 1]>::new();
+        let (old, mut new) = match &change.kind {
+            ChangeKind::Insert { after, .. } => (Row::new(), row(*after)),
+            ChangeKind::Update { before, after, .. } => (old_values(before), row(*after)),
+            ChangeKind::Delete { before, .. } => (old_values(before), Row::new()),
+            ChangeKind::Truncate { .. } | ChangeKind::LogicalMessage { .. } => return Ok(()),
+        };
+        for reselect in table.reselects.iter().filter(|_| !new.is_empty()) {
+            again.push(reselect.read(self.tables.control(), &old, &new).await?);
+        }
+        again.iter().for_each(|values| values.fill(&mut new));
         let sent = send.then_some(&mut self.transaction);
         let mut appender = Appender::new(sent, &table.topic, &at, self.record_bytes_max);
         let out = &mut |record: Record<'_>| appender.append(&record);
         let scratch = &mut self.scratch;
         match &change.kind {
-            ChangeKind::Insert { after, .. } => {
-                table.plan.insert(&at, &row(*after), out, scratch)?;
-            }
-            ChangeKind::Update { before, after, .. } => {
-                let old = old_values(before);
-                table.plan.update(&at, old_row(before, &old), &row(*after), out, scratch)?;
+            ChangeKind::Insert { .. } => table.plan.insert(&at, &new, out, scratch)?,
+            ChangeKind::Update { before, .. } => {
+                table.plan.update(&at, old_row(before, &old), &new, out, scratch)?;
             }
             ChangeKind::Delete { before, .. } => {
-                let old = old_values(before);
                 table.plan.delete(&at, old_row(before, &old), out, scratch)?;
             }
             ChangeKind::Truncate { .. } | ChangeKind::LogicalMessage { .. } => {}
         }
         appender.finish()
+    }
+
+    fn truncate(
+        &mut self,
+        relations: &[Arc<Relation>],
+        at: &SourcePosition<'_>,
+        send: bool,
+    ) -> Result<(), ConnectorError> {
+        for relation in relations {
+            if let Some(Captured::Yes(table)) = self.tables.get(relation.oid) {
+                let sent = send.then_some(&mut self.transaction);
+                let mut appender = Appender::new(sent, &table.topic, at, self.record_bytes_max);
+                let out = &mut |record: Record<'_>| appender.append(&record);
+                table.plan.truncate(at, out, &mut self.scratch)?;
+                appender.finish()?;
+            }
+        }
+        Ok(())
     }
 
     /// An application said what the changes of its transaction belong to.

@@ -21,6 +21,7 @@ mod metadata;
 mod pipeline;
 pub mod position;
 mod progress;
+mod reselect;
 pub mod settings;
 mod sink;
 mod snapshot;

@@ -15,6 +15,7 @@ use postgres::catalog::{self, ColumnDescription, TableDescription, TypeDescripti
 use tracing::{debug, info};
 
 use crate::error::ConnectorError;
+use crate::reselect::Reselect;
 use crate::settings::Settings;
 use crate::topics::Topics;
 
@@ -34,6 +35,8 @@ pub(crate) struct CapturedTable {
     pub(crate) plan: TablePlan,
     /// Where its records go.
     pub(crate) topic: kafka::Topic,
+    /// `post.processors`: what to read again when the stream does not carry it.
+    pub(crate) reselects: Vec<Reselect>,
 }
 
 /// All relations the stream has described.
@@ -107,7 +110,10 @@ impl Tables {
             plan.table().schema,
             plan.table().name
         );
-        Ok(CapturedTable { plan, topic })
+        let wanted = self.settings.reselects.iter();
+        let reselects =
+            wanted.filter_map(|settings| Reselect::new(plan.table(), settings)).collect();
+        Ok(CapturedTable { plan, topic, reselects })
     }
 
     /// Types of columns the catalog no longer describes as the stream does: the table was dropped or altered since.

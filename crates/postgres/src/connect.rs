@@ -9,7 +9,7 @@ use std::io;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage, SimpleQueryRow, Statement};
 
 use crate::session::{Purpose, Replayed, Session};
 use crate::sqlstate::statement_error;
@@ -62,6 +62,24 @@ impl Connection {
     ) -> Result<Vec<Row>, PostgresError> {
         let rows = self.client.query(sql, parameters).await;
         rows.map_err(|error| PostgresError::from_sql(action, &error))
+    }
+
+    /// The first row of a query, each value in PostgreSQL's text form, as the stream has it; `None` without rows.
+    pub async fn text_row(
+        &self,
+        action: &'static str,
+        query: &str,
+    ) -> Result<Option<Vec<Option<String>>>, PostgresError> {
+        let messages = self.client.simple_query(query).await;
+        let messages = messages.map_err(|error| PostgresError::from_sql(action, &error))?;
+        let row = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let values = |row: &SimpleQueryRow| {
+            (0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect()
+        };
+        Ok(row.map(values))
     }
 
     /// Runs statements without results. `action` says in an error what they were for.

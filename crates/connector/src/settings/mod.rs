@@ -15,6 +15,7 @@ pub mod keys;
 mod page;
 mod pattern;
 pub mod problem;
+mod reselect;
 mod snapshot;
 mod source;
 mod store;
@@ -37,6 +38,7 @@ pub use filter::{ColumnFilter, MessageFilter, MessageKeys, TableFilter};
 pub use heartbeat::HeartbeatSettings;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
+pub use reselect::ReselectSettings;
 pub use snapshot::{SnapshotMode, SnapshotSettings};
 pub use source::{Autocreate, PublicationSettings, SlotSettings};
 pub use topics::TopicCreation;
@@ -109,6 +111,8 @@ pub struct Settings {
     pub message_keys: MessageKeys,
     /// Which logical messages are captured.
     pub message_prefixes: MessageFilter,
+    /// `post.processors`.
+    pub reselects: Vec<ReselectSettings>,
     /// What is read before streaming.
     pub snapshot: SnapshotSettings,
     /// Limits of one Kafka transaction.
@@ -182,6 +186,7 @@ impl Settings {
         let column_treatments = ColumnTreatments::read(values);
         let message_keys = MessageKeys::read(values);
         let message_prefixes = MessageFilter::read(values);
+        let reselects = ReselectSettings::read(values, &mut notes);
         let snapshot = SnapshotSettings::read(values);
         let commit = CommitLimits::read(values);
         let topic_creation = TopicCreation::read(values);
@@ -206,6 +211,7 @@ impl Settings {
             column_treatments,
             message_keys,
             message_prefixes,
+            reselects,
             snapshot,
             commit,
             producer,

@@ -15,7 +15,7 @@ pub(super) fn survey(values: &mut Values<'_>) -> Vec<Note> {
             values.problems.push(problem);
         }
         let Some(known) = keys::find(key) else {
-            if !belongs_to_refused(values, key) {
+            if !belongs_to_declared(values, key) {
                 values.problems.push(unknown(key));
             }
             continue;
@@ -52,8 +52,8 @@ pub(super) fn survey(values: &mut Values<'_>) -> Vec<Note> {
     notes
 }
 
-/// `<name>.<option>` of a converter or post-processor; the key that declares the name is refused already.
-fn belongs_to_refused(values: &Values<'_>, key: &str) -> bool {
+/// `<name>.<option>` of a converter, whose declaration is refused already, or of a post-processor, which looks at its own.
+fn belongs_to_declared(values: &Values<'_>, key: &str) -> bool {
     let mut names =
         ["converters", "post.processors"].into_iter().flat_map(|list| values.list(list));
     key.split_once('.').is_some_and(|(first, _)| names.any(|name| name == first))

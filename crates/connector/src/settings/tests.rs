@@ -177,7 +177,7 @@ fn stream_options_that_are_ours_are_refused() {
 #[test]
 fn options_of_a_refused_post_processor_are_not_unknown_keys() {
     let found = complaints(&[("post.processors", "reselector"), ("reselector.type", "x.Y")]);
-    assert_eq!(found, ["CF002 post.processors"]);
+    assert_eq!(found, ["CF004 reselector.type"]);
 }
 
 #[test]

@@ -87,7 +87,11 @@ pub(super) const EVENTS: &[Key] = &[
         "The same for all columns of a type, as `schema.table.type`, for example `.+\\.varchar`.",
     ),
     not_yet("converters", "", "leave it out"),
-    not_yet("post.processors", "", "leave it out"),
+    supported(
+        "post.processors",
+        "",
+        "Names of reselecting post-processors, each with `<name>.type` and the options `<name>.reselect.*` of Debezium's ReselectColumnsPostProcessor. They read the table as it is now, which may be later than the change; `REPLICA IDENTITY FULL` has no such race.",
+    ),
     supported(
         "provide.transaction.metadata",
         "false",
