@@ -173,6 +173,7 @@ async fn source(
         })
         .collect();
     findings.extend(columns::check(&connection, &summaries, settings).await?);
+    findings.extend(arrangements(&connection, &summaries, settings).await);
     if tables.is_empty() {
         findings.push(Finding {
             severity: Severity::Error,
@@ -186,6 +187,35 @@ async fn source(
         });
     }
     Ok((tables, findings))
+}
+
+/// What a start would change or refuse because of settings about the tables as a whole.
+async fn arrangements(
+    connection: &postgres::Connection,
+    tables: &[TableSummary],
+    settings: &Settings,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(guardrail) = settings.guardrail
+        && tables.len() > guardrail.tables_max
+    {
+        let tables_max = guardrail.tables_max;
+        let exceeded = connector::ConnectorError::TooManyTables { found: tables.len(), tables_max };
+        let severity = if guardrail.fails { Severity::Error } else { Severity::Warning };
+        findings.push(Finding { severity, ..failure(settings.source.dbname(), &exceeded) });
+    }
+    match connector::identity_statements(connection, settings, tables).await {
+        Ok(statements) if statements.is_empty() => {}
+        Ok(statements) => findings.push(Finding {
+            severity: Severity::Info,
+            code: "PG060".to_owned(),
+            subject: "replica.identity.autoset.values".to_owned(),
+            message: "a start runs the statements below".to_owned(),
+            fix: Some(statements.join("\n")),
+        }),
+        Err(error) => findings.push(failure(settings.source.dbname(), &error)),
+    }
+    findings
 }
 
 async fn store(settings: &Settings, client: &Client, tables: &[Captured]) -> Vec<Finding> {

@@ -3,7 +3,8 @@
 use envelope::EnvelopeError;
 use kafka::KafkaError;
 use pgoutput::{AssembleError, DecodeError, Lsn, Xid};
-use postgres::PostgresError;
+use postgres::identity::IdentityChoice;
+use postgres::{PostgresError, TableName};
 
 /// What a failure asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +176,28 @@ pub enum ConnectorError {
         /// The limit it exceeds.
         limit_bytes: usize,
     },
+    /// Two entries of one setting contradict each other.
+    #[error(
+        "[CO023] replica.identity.autoset.values gives table {table} two replica identities, {first} and {second}\n  fix: make the expressions so narrow that one of them fits"
+    )]
+    IdentityAmbiguous {
+        /// The table.
+        table: TableName,
+        /// What one entry says.
+        first: IdentityChoice,
+        /// What another says.
+        second: IdentityChoice,
+    },
+    /// More tables fit than the guardrail allows.
+    #[error(
+        "[CO024] {found} tables match the include and exclude lists, guardrail.collections.max allows {tables_max}\n  fix: narrow the lists, or raise guardrail.collections.max, or set guardrail.collections.limit.action=warn; `tributary check` lists the tables"
+    )]
+    TooManyTables {
+        /// How many fit.
+        found: usize,
+        /// How many may.
+        tables_max: usize,
+    },
     /// A stage of the pipeline is gone without saying why.
     #[error(
         "[CO030] the {stage} stage ended unexpectedly\n  fix: none needed, the connector starts again from its checkpoint; please report it"
@@ -215,7 +238,9 @@ impl ConnectorError {
             | Self::HalfSentMissing { .. }
             | Self::SlotUnusable { .. }
             | Self::SlotRenamed { .. }
-            | Self::RecordTooLarge { .. } => Class::Definite,
+            | Self::RecordTooLarge { .. }
+            | Self::IdentityAmbiguous { .. }
+            | Self::TooManyTables { .. } => Class::Definite,
         }
     }
 
@@ -240,6 +265,8 @@ impl ConnectorError {
             Self::SlotUnusable { .. } => "CO020",
             Self::SlotRenamed { .. } => "CO021",
             Self::RecordTooLarge { .. } => "CO022",
+            Self::IdentityAmbiguous { .. } => "CO023",
+            Self::TooManyTables { .. } => "CO024",
             Self::StageEnded { .. } => "CO030",
         }
     }

@@ -184,6 +184,8 @@ fn join(
         .iter()
         .map(|column| {
             let found = described(column, description);
+            let captured =
+                settings.columns.captures(&relation.namespace, &relation.name, &column.name);
             let data_type = found.map(|found| &found.type_).or_else(|| types.get(&column.type_oid));
             let data_type = data_type.map_or_else(|| unknown(column.type_oid), data_type_of);
             Column {
@@ -196,14 +198,11 @@ fn join(
                 name: column.name.clone(),
                 data_type,
                 type_modifier: column.type_modifier,
-                not_null: found.is_some_and(|found| found.not_null),
-                default: found.and_then(|found| found.default.clone()),
+                // What is left out has no more than its type, even where it stays in the key.
+                not_null: captured && found.is_some_and(|found| found.not_null),
+                default: found.filter(|_| captured).and_then(|found| found.default.clone()),
                 generated: found.is_some_and(|found| found.generated),
-                captured: settings.columns.captures(
-                    &relation.namespace,
-                    &relation.name,
-                    &column.name,
-                ),
+                captured,
                 is_identity: column.is_identity,
             }
         })

@@ -16,7 +16,6 @@ use envelope::EncoderSettings;
 use kafka::{Client, Producer, Transaction};
 use pgoutput::Lsn;
 use postgres::catalog::{self, TableSummary};
-use postgres::publication;
 use postgres::slot::{self, SlotState};
 use postgres::{Connection, CreateSlot, ReplicationConnection, SlotName, SnapshotAction};
 use tracing::{info, warn};
@@ -27,7 +26,8 @@ use crate::continuation::{Server, Start, Wanted, judge};
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
 use crate::position::{Position, SnapshotProgress};
-use crate::settings::{Autocreate, Settings};
+use crate::provision;
+use crate::settings::Settings;
 use crate::snapshot::SnapshotPlan;
 use crate::tables::Tables;
 use crate::topics::Topics;
@@ -88,7 +88,8 @@ pub(crate) async fn take_over(
     fenced.write_checkpoint(&claim).await?;
     *claimed = true;
     source.free(settings).await?;
-    publish(&source.control, settings, &source.captured).await?;
+    provision::replica_identities(&source.control, settings, &source.captured).await?;
+    provision::publication(&source.control, settings, &source.captured).await?;
     let (position, snapshot) = match afresh {
         None if claim.snapshot == SnapshotProgress::Running => {
             let plan = read_again(settings, &source).await?;
@@ -247,6 +248,7 @@ impl Source {
         if captured.is_empty() {
             warn!(connector.name = %settings.name, "no table matches the include and exclude lists: nothing will be captured");
         }
+        provision::guard(settings, captured.len())?;
         let slot = slot::read(&control, &settings.slot.name).await?;
         Ok(Self { control, replication, server, captured, slot })
     }
@@ -277,38 +279,4 @@ impl Source {
         slot::wait_until_inactive(&self.control, &slot.name, WALSENDER_END_MAX).await?;
         Ok(())
     }
-}
-
-/// Makes the publication, or brings it to exactly the captured tables.
-async fn publish(
-    control: &Connection,
-    settings: &Settings,
-    captured: &[TableSummary],
-) -> Result<(), ConnectorError> {
-    let name = &settings.publication.name;
-    let tables = captured::published(settings, captured);
-    let operations = captured::operations(settings);
-    let via_root = settings.publication.via_partition_root;
-    let statements = match (settings.publication.mode, publication::read(control, name).await?) {
-        (Autocreate::Disabled, None) => {
-            return Err(postgres::PostgresError::PublicationMissing {
-                publication: name.clone(),
-                fix: publication::create_statement(name, &tables, operations, via_root),
-                source: None,
-            }
-            .into());
-        }
-        (Autocreate::Filtered, Some(found)) => {
-            publication::alter_statements(&found, &tables, operations, via_root)
-        }
-        (Autocreate::Disabled | Autocreate::NoTables | Autocreate::AllTables, Some(_)) => {
-            Vec::new()
-        }
-        (_, None) => vec![publication::create_statement(name, &tables, operations, via_root)],
-    };
-    for statement in &statements {
-        info!(connector.name = %settings.name, publication.name = %name, "runs: {statement}");
-    }
-    publication::apply(control, &statements).await?;
-    Ok(())
 }

@@ -11,6 +11,7 @@ pub mod catalog;
 mod config;
 mod connect;
 mod error;
+pub mod identity;
 mod name;
 pub mod preflight;
 pub mod publication;

@@ -77,7 +77,8 @@ pub(super) fn patterns(values: &mut Values<'_>, key: &str, case: Case) -> Vec<Re
     split_list(list).iter().filter_map(|item| pattern(values, key, item, case)).collect()
 }
 
-fn pattern(values: &mut Values<'_>, key: &str, item: &str, case: Case) -> Option<Regex> {
+/// Compiles one expression; one that cannot be used becomes a problem.
+pub(super) fn pattern(values: &mut Values<'_>, key: &str, item: &str, case: Case) -> Option<Regex> {
     match compile(item, case) {
         Ok(regex) => Some(regex),
         Err(PatternError::Invalid(why)) => {

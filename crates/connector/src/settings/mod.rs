@@ -10,6 +10,7 @@ mod environment;
 mod events;
 mod filter;
 mod heartbeat;
+mod identities;
 mod identity;
 pub mod keys;
 mod page;
@@ -36,11 +37,12 @@ pub use environment::Environment;
 pub use events::EVENT_ID_HEADER;
 pub use filter::{ColumnFilter, MessageFilter, MessageKeys, TableFilter};
 pub use heartbeat::HeartbeatSettings;
+pub use identities::IdentityRules;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
 pub use reselect::ReselectSettings;
 pub use snapshot::{SnapshotMode, SnapshotSettings};
-pub use source::{Autocreate, PublicationSettings, SlotSettings};
+pub use source::{Autocreate, Guardrail, PublicationSettings, SlotSettings};
 pub use topics::TopicCreation;
 
 use crate::spec::Spec;
@@ -101,6 +103,10 @@ pub struct Settings {
     pub slot: SlotSettings,
     /// The publication.
     pub publication: PublicationSettings,
+    /// Replica identities that a start sets.
+    pub identities: IdentityRules,
+    /// How many tables may be captured.
+    pub guardrail: Option<Guardrail>,
     /// Which tables are captured.
     pub tables: TableFilter,
     /// Which columns.
@@ -181,6 +187,8 @@ impl Settings {
         let transaction_topic = topics::transaction(values);
         let context_prefix = values.given("context.message.prefix").map(str::to_owned);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
+        let identities = IdentityRules::read(values);
+        let guardrail = source::guardrail(values);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
         let column_treatments = ColumnTreatments::read(values);
@@ -206,6 +214,8 @@ impl Settings {
             heartbeat,
             slot: slot?,
             publication,
+            identities,
+            guardrail,
             tables,
             columns,
             column_treatments,

@@ -245,6 +245,27 @@ pub(super) fn publication(values: &mut Values<'_>) -> PublicationSettings {
     }
 }
 
+/// How many tables a connector may capture, as `guardrail.collections.max` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guardrail {
+    /// The most that is allowed.
+    pub tables_max: usize,
+    /// Whether more end the connector, or are only said.
+    pub fails: bool,
+}
+
+/// `guardrail.*`; 0 is no limit.
+pub(super) fn guardrail(values: &mut Values<'_>) -> Option<Guardrail> {
+    let tables_max = values.number("guardrail.collections.max", 0, i64::from(i32::MAX));
+    let fails = values.choice(
+        "guardrail.collections.limit.action",
+        &[("warn", Choice::Is(false)), ("fail", Choice::Is(true))],
+        false,
+    );
+    let tables_max = usize::try_from(tables_max).unwrap_or_default();
+    (tables_max > 0).then_some(Guardrail { tables_max, fails })
+}
+
 /// `status.update.interval.ms`.
 pub(super) fn status_interval(values: &mut Values<'_>) -> Duration {
     values.milliseconds("status.update.interval.ms", 100, 3_600_000)

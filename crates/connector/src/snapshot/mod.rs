@@ -14,10 +14,10 @@ mod rows;
 
 use std::time::Instant;
 
-use pgoutput::Lsn;
-use postgres::ReplicationConnection;
-use postgres::catalog::{self, TableSummary};
+use pgoutput::{Lsn, Oid};
+use postgres::catalog::{self, TableDescription, TableSummary};
 use postgres::snapshot::{self, CopyQuery, plan_chunks};
+use postgres::{Connection, ReplicationConnection, TableName};
 use tracing::{info, warn};
 
 use self::read::Chunk;
@@ -122,32 +122,60 @@ async fn prepare(
     let mut tables = Vec::new();
     let mut chunks = Vec::new();
     for summary in summaries {
+        let settings = &settings.snapshot;
+        if !settings.copies(&summary.schema, &summary.name) {
+            continue;
+        }
         let control = gatherer.tables().control();
         let Some(description) = catalog::describe_table(control, summary.oid).await? else {
             continue;
         };
         let columns: Vec<String> =
             description.columns.iter().map(|column| column.name.clone()).collect();
-        let mut count = 0;
-        for (leaf, table) in catalog::partition_leaves(control, summary.oid).await? {
-            let ranges = if settings.snapshot.max_threads > 1 {
-                plan_chunks(control, leaf, CHUNK_BYTES).await?
-            } else {
-                vec![None]
-            };
-            count += ranges.len();
-            chunks.extend(ranges.into_iter().map(|ctid_range| Chunk {
-                table: tables.len(),
-                query: CopyQuery {
-                    table: table.clone(),
-                    columns: columns.clone(),
-                    ctid_range,
-                    predicate: None,
-                    select_override: None,
-                },
-            }));
-        }
+        let select = settings.select_override(&summary.schema, &summary.name);
+        let queries = match select {
+            Some(select) => vec![overridden(&description, columns, select)],
+            None => table_queries(control, summary.oid, &columns, settings.max_threads).await?,
+        };
+        let count = queries.len();
+        chunks.extend(queries.into_iter().map(|query| Chunk { table: tables.len(), query }));
         tables.push((gatherer.tables().compile_described(&description).await?, count));
     }
     Ok((tables, chunks))
+}
+
+/// One query for the rows of a statement of the user's.
+fn overridden(table: &TableDescription, columns: Vec<String>, select: &str) -> CopyQuery {
+    CopyQuery {
+        table: TableName::new(&table.schema, &table.name),
+        columns,
+        ctid_range: None,
+        predicate: None,
+        select_override: Some(select.to_owned()),
+    }
+}
+
+/// The queries that together read a table, leaf by leaf.
+async fn table_queries(
+    control: &Connection,
+    table: Oid,
+    columns: &[String],
+    max_threads: usize,
+) -> Result<Vec<CopyQuery>, ConnectorError> {
+    let mut queries = Vec::new();
+    for (leaf, name) in catalog::partition_leaves(control, table).await? {
+        let ranges = if max_threads > 1 {
+            plan_chunks(control, leaf, CHUNK_BYTES).await?
+        } else {
+            vec![None]
+        };
+        queries.extend(ranges.into_iter().map(|ctid_range| CopyQuery {
+            table: name.clone(),
+            columns: columns.to_vec(),
+            ctid_range,
+            predicate: None,
+            select_override: None,
+        }));
+    }
+    Ok(queries)
 }

@@ -41,10 +41,10 @@ pub(super) const SLOT_AND_PUBLICATION: &[Key] = &[
         "false",
         "Changes of partitions are published as changes of the partitioned table. A new publication gets it; an existing one is left as it is.",
     ),
-    not_yet(
+    supported(
         "replica.identity.autoset.values",
         "",
-        "run `ALTER TABLE … REPLICA IDENTITY …` yourself; `tributary check` prints the statements",
+        "`schema.table:FULL,…`: replica identities that a start sets where they differ: `DEFAULT`, `FULL`, `NOTHING` or `INDEX <name>`; tables are regular expressions. Of a partitioned table the partitions get it too. Needs ownership; `tributary check` prints the statements.",
     ),
     needs_nothing(
         "xmin.fetch.interval.ms",
@@ -117,15 +117,11 @@ pub(super) const FILTERS: &[Key] = &[
         "false",
         "An update that changes none of the captured columns gives no record. Needs `REPLICA IDENTITY FULL`: without the whole old row nothing is skipped.",
     ),
-    not_yet(
-        "guardrail.collections.max",
-        "0",
-        "leave it at 0; `tributary check` lists the captured tables",
-    ),
-    needs_nothing(
+    supported("guardrail.collections.max", "0", "Most tables that may be captured; 0 is no limit."),
+    supported(
         "guardrail.collections.limit.action",
         "warn",
-        "there is no limit while `guardrail.collections.max` is 0",
+        "What more tables lead to at the start: `warn`, or `fail`.",
     ),
 ];
 
@@ -160,13 +156,21 @@ pub(super) const SNAPSHOT: &[Key] = &[
         "all readers share the snapshot that the slot exported; no weaker or stronger one joins the stream without a gap",
     ),
     not_yet("snapshot.delay.ms", "0", "start the connector later"),
-    not_yet(
+    supported(
         "snapshot.include.collection.list",
         "",
-        "capture the tables with a connector of their own",
+        "Captured tables to copy, as `schema.table`: comma-separated regular expressions. The others are only streamed.",
     ),
-    not_yet("snapshot.select.statement.overrides", "", "leave it out"),
-    not_yet("snapshot.select.statement.overrides.<table>", "", "leave it out"),
+    supported(
+        "snapshot.select.statement.overrides",
+        "",
+        "Tables, as `schema.table`, whose rows come from a statement of their own.",
+    ),
+    supported(
+        "snapshot.select.statement.overrides.<table>",
+        "",
+        "The SELECT for one of them; it must have the table's columns.",
+    ),
     not_yet("snapshot.query.mode", "select_all", "leave it at `select_all`"),
     not_yet("snapshot.query.mode.custom.name", "", "leave `snapshot.query.mode` at `select_all`"),
     not_yet(

@@ -1,0 +1,107 @@
+//! What a start changes on the source, and nothing else does: replica identities that the settings ask for, and the
+//! publication.
+//!
+//! In: settings and the captured tables. Out: statements that were run, each said in the log.
+//! Never: a statement where nothing differs; anything before whoever ran before us is fenced.
+
+use postgres::catalog::{self, TableKind, TableSummary};
+use postgres::identity::{self, WantedIdentity};
+use postgres::{Connection, publication};
+use tracing::{info, warn};
+
+use crate::captured;
+use crate::error::ConnectorError;
+use crate::settings::{Autocreate, Settings};
+
+/// Ends the start, or warns, when more tables fit than `guardrail.collections.max` allows.
+pub(crate) fn guard(settings: &Settings, found: usize) -> Result<(), ConnectorError> {
+    let Some(guardrail) = settings.guardrail.filter(|guardrail| found > guardrail.tables_max)
+    else {
+        return Ok(());
+    };
+    let exceeded = ConnectorError::TooManyTables { found, tables_max: guardrail.tables_max };
+    if guardrail.fails {
+        return Err(exceeded);
+    }
+    warn!(connector.name = %settings.name, code = exceeded.code(), "{exceeded}");
+    Ok(())
+}
+
+/// Sets the replica identities of `replica.identity.autoset.values` where they differ.
+pub(crate) async fn replica_identities(
+    control: &Connection,
+    settings: &Settings,
+    captured: &[TableSummary],
+) -> Result<(), ConnectorError> {
+    let statements = identity_statements(control, settings, captured).await?;
+    for statement in &statements {
+        info!(connector.name = %settings.name, "runs: {statement}");
+    }
+    identity::apply(control, &statements).await?;
+    Ok(())
+}
+
+/// The statements that set the replica identities of `replica.identity.autoset.values`.
+///
+/// A partitioned table logs no row itself: its partitions get the identity too, unless it is an index, which has another
+/// name in each.
+pub async fn identity_statements(
+    control: &Connection,
+    settings: &Settings,
+    captured: &[TableSummary],
+) -> Result<Vec<String>, ConnectorError> {
+    let mut wanted = Vec::new();
+    for table in captured {
+        let name = table.table_name();
+        let choice = match settings.identities.for_table(&table.schema, &table.name)[..] {
+            [] => continue,
+            [choice] => choice.clone(),
+            [first, second, ..] => {
+                let (first, second) = (first.clone(), second.clone());
+                return Err(ConnectorError::IdentityAmbiguous { table: name, first, second });
+            }
+        };
+        let by_index = matches!(choice, identity::IdentityChoice::Index(_));
+        if table.kind == TableKind::PartitionedRoot && !by_index {
+            for (oid, table) in catalog::partition_leaves(control, table.oid).await? {
+                wanted.push(WantedIdentity { oid, table, choice: choice.clone() });
+            }
+        }
+        wanted.push(WantedIdentity { oid: table.oid, table: name, choice });
+    }
+    Ok(identity::statements(control, &wanted).await?)
+}
+
+/// Makes the publication, or brings it to exactly the captured tables.
+pub(crate) async fn publication(
+    control: &Connection,
+    settings: &Settings,
+    captured: &[TableSummary],
+) -> Result<(), ConnectorError> {
+    let name = &settings.publication.name;
+    let tables = captured::published(settings, captured);
+    let operations = captured::operations(settings);
+    let via_root = settings.publication.via_partition_root;
+    let statements = match (settings.publication.mode, publication::read(control, name).await?) {
+        (Autocreate::Disabled, None) => {
+            return Err(postgres::PostgresError::PublicationMissing {
+                publication: name.clone(),
+                fix: publication::create_statement(name, &tables, operations, via_root),
+                source: None,
+            }
+            .into());
+        }
+        (Autocreate::Filtered, Some(found)) => {
+            publication::alter_statements(&found, &tables, operations, via_root)
+        }
+        (Autocreate::Disabled | Autocreate::NoTables | Autocreate::AllTables, Some(_)) => {
+            Vec::new()
+        }
+        (_, None) => vec![publication::create_statement(name, &tables, operations, via_root)],
+    };
+    for statement in &statements {
+        info!(connector.name = %settings.name, publication.name = %name, "runs: {statement}");
+    }
+    publication::apply(control, &statements).await?;
+    Ok(())
+}
