@@ -1,6 +1,7 @@
 //! One file per capability. Each test is named for a promise and breaks for one reason.
 
 mod check;
+mod columns;
 mod context;
 mod dev;
 mod golden;
