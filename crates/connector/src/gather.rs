@@ -23,6 +23,7 @@ use crate::clock;
 use crate::context;
 use crate::error::ConnectorError;
 use crate::metadata::TransactionRecords;
+use crate::notification::{Notifications, Stage};
 use crate::position::Position;
 use crate::progress::Progress;
 use crate::reselect::Reselected;
@@ -53,6 +54,7 @@ pub(crate) struct Gatherer {
     /// `provide.transaction.metadata`.
     metadata: Option<TransactionRecords>,
     heartbeat: Option<HeartbeatPlan>,
+    notifications: Option<Notifications>,
     /// `context.message.prefix`.
     context_prefix: Option<String>,
     scratch: Scratch,
@@ -82,6 +84,7 @@ impl Gatherer {
             message_topic: None,
             metadata: TransactionRecords::new(settings, encoder),
             heartbeat: settings.heartbeat.as_ref().map(|heartbeat| heartbeat.plan(encoder)),
+            notifications: Notifications::new(settings, encoder),
             context_prefix: settings.context_prefix.clone(),
             scratch: Scratch::default(),
             transaction: Transaction::new(settings.producer.batch_bytes_max),
@@ -355,6 +358,20 @@ impl Gatherer {
         let mut appender = Appender::new(sent, &topic, &at, self.record_bytes_max);
         plan.encode(now_ns / 1_000_000, &mut |record| appender.append(&record));
         appender.finish()
+    }
+
+    /// Tells of a stage of the snapshot, whose tables are given comma-separated.
+    pub(crate) async fn notify(
+        &mut self,
+        stage: &Stage,
+        tables: &str,
+    ) -> Result<(), ConnectorError> {
+        let Some(notifications) = &self.notifications else { return Ok(()) };
+        let topic = match notifications.topic() {
+            Some(name) => Some(self.tables.topics().ensure(name).await?),
+            None => None,
+        };
+        notifications.tell(stage, tables, topic.as_ref(), &mut self.transaction)
     }
 
     /// One row of a snapshot.

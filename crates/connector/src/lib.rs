@@ -18,6 +18,7 @@ mod gather;
 mod heartbeat;
 pub mod lifecycle;
 mod metadata;
+mod notification;
 mod pipeline;
 pub mod position;
 mod progress;

@@ -24,6 +24,7 @@ use crate::boundary::{Boundary, Due};
 use crate::error::ConnectorError;
 use crate::gather::{Gathered, Gatherer};
 use crate::heartbeat::Heartbeat;
+use crate::notification::Stage;
 use crate::settings::Settings;
 use crate::sink::{Committed, Sink};
 use crate::snapshot::{self, SnapshotPlan};
@@ -47,7 +48,10 @@ pub(crate) async fn run(
     let sink = Sink::start(producer, log, settings.delivery);
     let mut follow = Follow { settings, status, acknowledged, gatherer, sink };
     let replication = match snapshot {
-        None => replication,
+        None => {
+            follow.gatherer.notify(&Stage::Skipped, "").await?;
+            replication
+        }
         Some(plan) => follow.snapshot(plan, replication).await?,
     };
     if settings.snapshot.mode.streams() {
@@ -103,11 +107,11 @@ impl Follow<'_> {
         let feedback = self.settings.feedback();
         let source = replication.start_replication(slot, from, &options, feedback).await?;
         info!(connector.name = %self.settings.name, slot.name = %slot, "streams from {from}");
-        Ok(Running {
-            source,
-            boundary: Boundary::new(self.settings.commit.boundary(), Instant::now()),
-            marks: Watermarks::starting_at(from, self.acknowledged),
-        })
+        let mut boundary = Boundary::new(self.settings.commit.boundary(), Instant::now());
+        if self.gatherer.filled().records > 0 {
+            boundary.opened(Instant::now());
+        }
+        Ok(Running { source, boundary, marks: Watermarks::starting_at(from, self.acknowledged) })
     }
 
     /// The loop. Each turn is one of: a commit came back, a heartbeat is due, a chunk came in, the open Kafka transaction goes

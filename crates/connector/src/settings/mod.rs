@@ -13,6 +13,7 @@ mod heartbeat;
 mod identities;
 mod identity;
 pub mod keys;
+mod notification;
 mod page;
 mod pattern;
 pub mod problem;
@@ -38,6 +39,7 @@ pub use events::EVENT_ID_HEADER;
 pub use filter::{ColumnFilter, MessageFilter, MessageKeys, TableFilter};
 pub use heartbeat::HeartbeatSettings;
 pub use identities::IdentityRules;
+pub use notification::NotificationSettings;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
 pub use reselect::ReselectSettings;
@@ -119,6 +121,8 @@ pub struct Settings {
     pub message_prefixes: MessageFilter,
     /// `post.processors`.
     pub reselects: Vec<ReselectSettings>,
+    /// `notification.*`.
+    pub notifications: NotificationSettings,
     /// What is read before streaming.
     pub snapshot: SnapshotSettings,
     /// Limits of one Kafka transaction.
@@ -195,6 +199,7 @@ impl Settings {
         let message_keys = MessageKeys::read(values);
         let message_prefixes = MessageFilter::read(values);
         let reselects = ReselectSettings::read(values, &mut notes);
+        let notifications = NotificationSettings::read(values, &mut notes);
         let snapshot = SnapshotSettings::read(values);
         let commit = CommitLimits::read(values);
         let topic_creation = TopicCreation::read(values);
@@ -222,6 +227,7 @@ impl Settings {
             message_keys,
             message_prefixes,
             reselects,
+            notifications,
             snapshot,
             commit,
             producer,

@@ -26,6 +26,7 @@ use crate::boundary::{Boundary, Due};
 use crate::clock;
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
+use crate::notification::Stage;
 use crate::position::SnapshotProgress;
 use crate::settings::Settings;
 use crate::sink::Sink;
@@ -69,6 +70,8 @@ pub(crate) async fn take(
         unix_us: clock::unix_ns() / 1000,
         xid: snapshot::xmax(gatherer.tables().control()).await?,
     };
+    let names = names(&tables);
+    gatherer.notify(&Stage::Started, &names).await?;
     let mut rows = Rows::new(tables, as_of);
     let mut boundary = Boundary::new(settings.commit.boundary(), Instant::now());
     loop {
@@ -90,6 +93,9 @@ pub(crate) async fn take(
             block = blocks.next(), if !boundary.is_full(gatherer.filled().bytes) => match block? {
                 Some(block) => {
                     rows.push(block, gatherer)?;
+                    for stage in rows.take_stages() {
+                        gatherer.notify(&stage, &names).await?;
+                    }
                     boundary.opened(Instant::now());
                 }
                 None => break,
@@ -97,6 +103,7 @@ pub(crate) async fn take(
         }
     }
     rows.finish(gatherer)?;
+    gatherer.notify(&Stage::Completed, &names).await?;
     let lost = gatherer.lost_eras();
     if lost.dates > 0 {
         warn!(connector.name = %settings.name, "{} dates before Christ, the first in {}, are in the snapshot as dates of the same year after Christ, as Debezium writes them there; set tributary.snapshot.date.era=kept for the values the stream has", lost.dates, lost.first);
@@ -142,6 +149,15 @@ async fn prepare(
         tables.push((gatherer.tables().compile_described(&description).await?, count));
     }
     Ok((tables, chunks))
+}
+
+/// Names of the tables, comma-separated.
+fn names(tables: &[(CapturedTable, usize)]) -> String {
+    let names = tables.iter().map(|(table, _)| {
+        let table = table.plan.table();
+        format!("{}.{}", table.schema, table.name)
+    });
+    names.collect::<Vec<_>>().join(",")
 }
 
 /// One query for the rows of a statement of the user's.

@@ -14,6 +14,7 @@ use crate::append::Row;
 use crate::clock;
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
+use crate::notification::Stage;
 use crate::tables::CapturedTable;
 
 /// What every row says of its time: its values are as of when the snapshot began.
@@ -34,6 +35,8 @@ pub(super) struct Rows {
     unescaped: Vec<u8>,
     read: u64,
     tables_done: usize,
+    /// Tables begun and ended since they were last asked for.
+    stages: Vec<Stage>,
 }
 
 struct Progress {
@@ -42,6 +45,8 @@ struct Progress {
     /// The newest row; it may turn out to be the last.
     held: Option<Bytes>,
     emitted: bool,
+    /// Rows read; `None` before its first chunk gave anything.
+    rows: Option<u64>,
 }
 
 impl Rows {
@@ -49,9 +54,23 @@ impl Rows {
     pub(super) fn new(tables: Vec<(CapturedTable, usize)>, as_of: AsOf) -> Self {
         let tables = tables
             .into_iter()
-            .map(|(table, chunks_left)| Progress { table, chunks_left, held: None, emitted: false })
+            .map(|(table, chunks_left)| Progress {
+                table,
+                chunks_left,
+                held: None,
+                emitted: false,
+                rows: None,
+            })
             .collect();
-        Self { tables, final_row: None, as_of, unescaped: Vec::new(), read: 0, tables_done: 0 }
+        Self {
+            tables,
+            final_row: None,
+            as_of,
+            unescaped: Vec::new(),
+            read: 0,
+            tables_done: 0,
+            stages: Vec::new(),
+        }
     }
 
     /// Rows read so far.
@@ -64,6 +83,23 @@ impl Rows {
         self.tables_done
     }
 
+    /// Tables begun and ended since the last call.
+    pub(super) fn take_stages(&mut self) -> Vec<Stage> {
+        std::mem::take(&mut self.stages)
+    }
+
+    /// The rows read of a table; it is begun with the first call.
+    fn count(&mut self, table: usize, rows: u64) -> u64 {
+        let progress = &mut self.tables[table];
+        if progress.rows.is_none() {
+            self.stages.push(Stage::InProgress { table: name(&progress.table) });
+        }
+        let count = progress.rows.unwrap_or_default() + rows;
+        progress.rows = Some(count);
+        self.read += rows;
+        count
+    }
+
     /// The next block of some table.
     pub(super) fn push(
         &mut self,
@@ -72,11 +108,12 @@ impl Rows {
     ) -> Result<(), ConnectorError> {
         match block {
             Block::Rows { table, lines } => {
+                self.count(table, 0);
                 let mut start = 0;
                 while start < lines.len() {
                     let end = memchr::memchr(b'\n', &lines[start..])
                         .map_or(lines.len(), |length| start + length);
-                    self.read += 1;
+                    self.count(table, 1);
                     let line = lines.slice(start..end);
                     if let Some(row) = self.tables[table].held.replace(line) {
                         self.emit(table, &row, None, gatherer)?;
@@ -85,10 +122,13 @@ impl Rows {
                 }
             }
             Block::ChunkDone { table } => {
+                let rows = self.count(table, 0);
                 let progress = &mut self.tables[table];
                 progress.chunks_left -= 1;
                 if progress.chunks_left == 0 {
                     self.tables_done += 1;
+                    let table_name = name(&progress.table);
+                    self.stages.push(Stage::TableScanCompleted { table: table_name, rows });
                     if let Some(row) = progress.held.take()
                         && let Some((earlier, row)) = self.final_row.replace((table, row))
                     {
@@ -139,4 +179,9 @@ impl Rows {
         copy_text::split_line(line, &mut self.unescaped, &mut values)?;
         gatherer.read(&progress.table, &at, &values)
     }
+}
+
+fn name(table: &CapturedTable) -> String {
+    let table = table.plan.table();
+    format!("{}.{}", table.schema, table.name)
 }

@@ -144,6 +144,16 @@ pub(super) const DELIVERY: &[Key] = &[
     ),
     needs_nothing("streaming.delay.ms", "0", "waiting after the snapshot only holds WAL back"),
     supported(
+        "notification.enabled.channels",
+        "",
+        "Where the connector tells how its snapshot goes: some of `sink` (a topic) and `log`. There is no JMX.",
+    ),
+    supported(
+        "notification.sink.topic.name",
+        "",
+        "Whole name of the topic of channel `sink`. A notification is in the same Kafka transaction as the rows it speaks of.",
+    ),
+    supported(
         "heartbeat.interval.ms",
         "0",
         "A record in the heartbeat topic this often; 0 sends none. Nothing here needs them: an idle database's position moves with PostgreSQL's keepalives.",

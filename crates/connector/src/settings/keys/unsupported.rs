@@ -24,12 +24,6 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         "nothing is ever written to the captured tables or beside them",
     ),
-    not_yet("notification.enabled.channels", "", "leave it out: there are no notifications yet"),
-    needs_nothing(
-        "notification.sink.topic.name",
-        "",
-        "there are no notifications while `notification.enabled.channels` is empty",
-    ),
     needs_nothing("custom.metric.tags", "", "there is no JMX; figures carry the connector's name"),
     needs_nothing("statistics.metrics.enabled", "true", "there is no JMX"),
     needs_nothing("custom.sanitize.pattern", "", "passwords are never logged, whatever their key"),
