@@ -118,22 +118,27 @@ fn notes(settings: &Settings) -> impl Iterator<Item = Finding> + '_ {
 
 /// An error as a finding; its text has code and fix in their places.
 fn failure(subject: &str, error: &dyn Error) -> Finding {
-    let text = error.to_string();
+    let mut found = finding(Severity::Error, subject, error.to_string());
     let mut cause = error.source();
+    while let Some(inner) = cause {
+        found.message.push_str(": ");
+        found.message.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    found
+}
+
+/// A text with code and fix in it, taken apart.
+fn finding(severity: Severity, subject: &str, text: String) -> Finding {
     let (code, rest) = match text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
         Some((code, rest)) => (code.to_owned(), rest.to_owned()),
         None => (String::new(), text),
     };
-    let (mut message, fix) = match rest.split_once("\n  fix: ") {
+    let (message, fix) = match rest.split_once("\n  fix: ") {
         Some((message, fix)) => (message.to_owned(), Some(fix.to_owned())),
         None => (rest, None),
     };
-    while let Some(inner) = cause {
-        message.push_str(": ");
-        message.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    Finding { severity: Severity::Error, code, subject: subject.to_owned(), message, fix }
+    Finding { severity, code, subject: subject.to_owned(), message, fix }
 }
 
 async fn source(

@@ -27,6 +27,7 @@ pub(crate) async fn run(
     let mut connector = pin!(connector::run(settings, &reporter, &stop));
     let mut bar = SnapshotBar::new();
     let mut shown = None;
+    let mut notices_shown = 0;
     let outcome = loop {
         tokio::select! {
             biased;
@@ -42,9 +43,11 @@ pub(crate) async fn run(
             Ok(()) = statuses.changed() => {
                 let status = statuses.borrow_and_update().clone();
                 bar.show(&status.state);
-                if output.is_json() && shown.as_ref() != Some(&status.state) {
+                let news = shown.as_ref() != Some(&status.state) || notices_shown < status.notices.len();
+                if output.is_json() && news {
                     output.json(&as_json(&status));
                 }
+                notices_shown = status.notices.len();
                 shown = Some(status.state);
             }
         }
@@ -81,6 +84,11 @@ fn as_json(status: &Status) -> Value {
         State::Failed { code, cause } => json!({"state": "failed", "code": code, "cause": cause}),
     };
     object["records_committed"] = json!(status.records_committed);
+    let notices = status
+        .notices
+        .iter()
+        .map(|notice| json!({"code": notice.code, "subject": notice.subject, "text": notice.text}));
+    object["notices"] = notices.collect();
     object["committed_lsn"] = json!(status.committed.map(|lsn| lsn.to_string()));
     object
 }

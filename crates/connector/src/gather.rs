@@ -29,6 +29,7 @@ use crate::progress::Progress;
 use crate::reselect::Reselected;
 use crate::settings::{MessageFilter, Settings};
 use crate::sink::Outgoing;
+use crate::status::StatusReporter;
 use crate::tables::{Captured, CapturedTable, Tables};
 
 /// What one message of the stream led to.
@@ -385,6 +386,13 @@ impl Gatherer {
         let mut appender = Appender::new(sent, &table.topic, at, self.record_bytes_max);
         table.plan.read(at, values, &mut |record| appender.append(&record), &mut self.scratch)?;
         appender.finish()
+    }
+
+    /// Puts into the status what events do not show as it is.
+    pub(crate) fn tell(&mut self, status: &StatusReporter) {
+        for notice in self.tables.take_omitted().into_iter().chain(self.scratch.take_notices()) {
+            status.notice(notice.into());
+        }
     }
 
     /// Dates whose era the snapshot lost.

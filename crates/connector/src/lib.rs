@@ -39,3 +39,4 @@ pub use captured::{operations, published, select};
 pub use error::{Class, ConnectorError};
 pub use lifecycle::run;
 pub use provision::identity_statements;
+pub use tables::table_of;

@@ -190,6 +190,7 @@ impl Follow<'_> {
         }
         running.marks.receive(self.gatherer.position().end_lsn);
         let records = self.gatherer.filled().records;
+        self.gatherer.tell(self.status);
         self.sink.hand_over(self.gatherer.take()).await?;
         running.boundary.handed_over(records, Instant::now());
         Ok(())

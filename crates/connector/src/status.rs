@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pgoutput::Lsn;
 use tokio::sync::watch;
+use tracing::warn;
 
 /// What a connector is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,23 @@ pub struct SnapshotStatus {
     pub rows_estimated: u64,
 }
 
+/// Something the user should know that does not stop the connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Its stable code, as `tributary explain` knows it.
+    pub code: &'static str,
+    /// What it is about, like `schema.table.column`.
+    pub subject: String,
+    /// What it is, and what can be done.
+    pub text: String,
+}
+
+impl From<envelope::Notice> for Notice {
+    fn from(notice: envelope::Notice) -> Self {
+        Self { code: notice.code(), text: notice.to_string(), subject: notice.column }
+    }
+}
+
 /// Everything a connector says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -62,6 +80,8 @@ pub struct Status {
     pub transactions_committed: u64,
     /// Kafka holds everything before this position.
     pub committed: Option<Lsn>,
+    /// What the user should know, each code and subject once since the process started, in the order it was found.
+    pub notices: Vec<Notice>,
 }
 
 /// The connector's end of its status.
@@ -77,6 +97,7 @@ pub fn channel() -> (StatusReporter, watch::Receiver<Status>) {
         records_committed: 0,
         transactions_committed: 0,
         committed: None,
+        notices: Vec::new(),
     });
     (StatusReporter { sender }, receiver)
 }
@@ -88,6 +109,20 @@ impl StatusReporter {
             let modified = status.state != state;
             status.state = state;
             modified
+        });
+    }
+
+    /// Adds a notice, and warns of it in the log; once for each code and subject.
+    pub fn notice(&self, notice: Notice) {
+        self.sender.send_if_modified(|status| {
+            let known =
+                |other: &Notice| (other.code, &other.subject) == (notice.code, &notice.subject);
+            if status.notices.iter().any(known) {
+                return false;
+            }
+            warn!(code = notice.code, subject = notice.subject, "{}", notice.text);
+            status.notices.push(notice);
+            true
         });
     }
 

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use envelope::{Column, DataType, EncoderSettings, Table, TablePlan, TypeKind};
+use envelope::{Attribute, Column, DataType, EncoderSettings, Notice, Table, TablePlan, TypeKind};
 use pgoutput::{Oid, Relation, RelationColumn, ReplicaIdentity};
 use postgres::Connection;
 use postgres::catalog::{self, ColumnDescription, TableDescription, TypeDescription};
@@ -46,6 +46,8 @@ pub(crate) struct Tables {
     control: Connection,
     topics: Topics,
     by_oid: HashMap<Oid, Captured>,
+    /// Columns that plans left out, until somebody asks.
+    omitted: Vec<Notice>,
 }
 
 impl Tables {
@@ -56,7 +58,14 @@ impl Tables {
         control: Connection,
         topics: Topics,
     ) -> Self {
-        Self { settings: Arc::clone(settings), encoder, control, topics, by_oid: HashMap::new() }
+        Self {
+            settings: Arc::clone(settings),
+            encoder,
+            control,
+            topics,
+            by_oid: HashMap::new(),
+            omitted: Vec::new(),
+        }
     }
 
     /// The server described a relation, for the first time or anew.
@@ -84,9 +93,12 @@ impl Tables {
         &mut self,
         description: &TableDescription,
     ) -> Result<CapturedTable, ConnectorError> {
-        let relation = relation_of(description);
-        let table = join(&relation, Some(description), &HashMap::new(), &self.settings);
-        self.compile(table).await
+        self.compile(table_of(description, &self.settings)).await
+    }
+
+    /// Columns that were left out of events since this was last asked.
+    pub(crate) fn take_omitted(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.omitted)
     }
 
     /// The session that reads the catalog.
@@ -101,6 +113,7 @@ impl Tables {
 
     async fn compile(&mut self, table: Table) -> Result<CapturedTable, ConnectorError> {
         let plan = TablePlan::compile(table, &self.encoder)?;
+        self.omitted.extend(plan.omitted());
         let topic = self.topics.ensure(plan.topic()).await?;
         info!(
             schema = plan.table().schema,
@@ -170,6 +183,11 @@ fn relation_of(description: &TableDescription) -> Relation {
             })
             .collect(),
     }
+}
+
+/// A table that the catalog alone describes, as a snapshot reads it.
+pub fn table_of(description: &TableDescription, settings: &Settings) -> Table {
+    join(&relation_of(description), Some(description), &HashMap::new(), settings)
 }
 
 /// Joins what the stream says of a table with what only the catalog knows.
@@ -260,8 +278,20 @@ fn data_type_of(described: &TypeDescription) -> DataType {
         Kind::Domain { base, type_modifier } => {
             TypeKind::Domain { base: Box::new(data_type_of(base)), type_modifier: *type_modifier }
         }
-        Kind::Array { element } => TypeKind::Array { element: Box::new(data_type_of(element)) },
-        Kind::Composite => TypeKind::Composite,
+        Kind::Array { element, delimiter } => {
+            TypeKind::Array { element: Box::new(data_type_of(element)), delimiter: *delimiter }
+        }
+        Kind::Composite { attributes } => {
+            let attributes = attributes.iter().map(|attribute| Attribute {
+                name: attribute.name.clone(),
+                data_type: data_type_of(&attribute.type_),
+                type_modifier: attribute.type_modifier,
+            });
+            TypeKind::Composite {
+                schema: described.schema.clone(),
+                attributes: attributes.collect(),
+            }
+        }
         Kind::Range => TypeKind::Range,
         Kind::Multirange => TypeKind::Multirange,
         Kind::Unknown => TypeKind::Unknown,

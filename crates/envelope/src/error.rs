@@ -17,18 +17,6 @@ pub enum Class {
 /// A table that cannot be planned, or a row that does not fit its plan.
 #[derive(Debug, Error)]
 pub enum EnvelopeError {
-    /// The type has no event form.
-    #[error(
-        "[EN001] column {column} has type {type_name}, which has no form in an event{reason}\n  fix: add {column} to column.exclude.list"
-    )]
-    UnsupportedType {
-        /// `schema.table.column`.
-        column: String,
-        /// `typname`.
-        type_name: String,
-        /// More about it, beginning with `: `; may be empty.
-        reason: &'static str,
-    },
     /// The text of a value is not of its column's type.
     #[error(
         "[EN002] a value of column {column} is not {type_name}: {reason}\n  fix: restart the connector, so that it reads the table's definition again; if it happens again, report it"
@@ -91,9 +79,19 @@ pub enum EnvelopeError {
     },
     /// A value of a NOT NULL column has no form in an event.
     #[error(
-        "[EN008] a value of the NOT NULL column {column} of type {type_name} has no form in an event (NaN, an infinity, or beyond the range of its number)\n  fix: change decimal.handling.mode, time.precision.mode or interval.handling.mode to one that holds it, or add {column} to column.exclude.list"
+        "[EN008] a value of the NOT NULL column {column} of type {type_name} has no form in an event (NaN or an infinity, or a NULL inside it)\n  fix: change decimal.handling.mode or interval.handling.mode to one that holds it, or add {column} to column.exclude.list"
     )]
     Inexpressible {
+        /// `schema.table.column`.
+        column: String,
+        /// `typname`.
+        type_name: String,
+    },
+    /// An unchanged value stored out of line of a NOT NULL column, for which nothing can stand.
+    #[error(
+        "[EN009] an update did not change the NOT NULL column {column}, so the server did not send its value, and {type_name} has no placeholder\n  fix: alter table … replica identity full, so that the server sends it, or add {column} to column.exclude.list"
+    )]
+    Unavailable {
         /// `schema.table.column`.
         column: String,
         /// `typname`.
@@ -119,14 +117,14 @@ impl EnvelopeError {
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::UnsupportedType { .. }
-            | Self::MalformedValue { .. }
+            Self::MalformedValue { .. }
             | Self::ColumnCount { .. }
             | Self::CopyLine { .. }
             | Self::KeyColumn { .. }
             | Self::Placeholder { .. }
             | Self::BinaryValue { .. }
             | Self::Inexpressible { .. }
+            | Self::Unavailable { .. }
             | Self::FieldCollision { .. } => Class::Definite,
         }
     }
@@ -134,7 +132,6 @@ impl EnvelopeError {
     /// The stable code its text begins with.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::UnsupportedType { .. } => "EN001",
             Self::MalformedValue { .. } => "EN002",
             Self::ColumnCount { .. } => "EN003",
             Self::CopyLine { .. } => "EN004",
@@ -142,6 +139,7 @@ impl EnvelopeError {
             Self::Placeholder { .. } => "EN006",
             Self::BinaryValue { .. } => "EN007",
             Self::Inexpressible { .. } => "EN008",
+            Self::Unavailable { .. } => "EN009",
             Self::FieldCollision { .. } => "EN010",
         }
     }

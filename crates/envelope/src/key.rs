@@ -39,7 +39,7 @@ impl KeyPlan {
         }
         let in_keys = table.columns.iter().map(Column::in_key).collect();
         let table = Table { columns: in_keys, ..table.clone() };
-        let (columns, schema) = RowPlan::compile(&table, &table.key, context)?;
+        let (columns, schema) = RowPlan::compile(&table, &table.key, &context.capturing())?;
         let (head, close) =
             schema.called(format!("{schema_prefix}.Key"), None).framing(context.format);
         Ok(Some(Self { head: Fragment::new(head), header: columns.for_header(), columns, close }))
@@ -48,14 +48,14 @@ impl KeyPlan {
     /// Appends the record key.
     pub(crate) fn write(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
         self.head.write(out);
-        self.columns.write(row, out)?;
+        self.columns.write(row, out, &mut |_, _| {})?;
         out.extend_from_slice(self.close);
         Ok(())
     }
 
     /// Appends the key as the value of a header.
     pub(crate) fn write_header(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
-        self.header.write(row, out)
+        self.header.write(row, out, &mut |_, _| {})
     }
 
     /// False only if the keys of both rows are the same for sure.

@@ -17,6 +17,7 @@ mod heartbeat;
 mod key;
 mod message;
 mod names;
+mod notice;
 mod notification;
 mod plan;
 mod position;
@@ -35,6 +36,7 @@ pub use era::LostEras;
 pub use error::{Class, EnvelopeError};
 pub use heartbeat::HeartbeatPlan;
 pub use message::MessagePlan;
+pub use notice::{Notice, NoticeKind};
 pub use notification::{Notification, NotificationPlan};
 pub use plan::TablePlan;
 pub use position::{SnapshotMarker, SourcePosition};
@@ -42,8 +44,8 @@ pub use record::{Header, OldRow, Record, Scratch};
 pub use settings::{
     BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
     FormatSettings, HstoreHandling, IntervalHandling, NameAdjustment, SkippedOperations,
-    SnapshotDateEra, TimePrecision,
+    SnapshotDateEra, TimePrecision, UnmappedTypes,
 };
-pub use table::{Column, DataType, Table, TypeKind};
+pub use table::{Attribute, Column, DataType, Table, TypeKind};
 pub use transaction::TransactionPlan;
 pub use treatment::{ColumnTreatment, HashAlgorithm, HashInput, Mask, Salt};

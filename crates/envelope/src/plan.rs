@@ -11,8 +11,9 @@ use smallvec::SmallVec;
 use crate::era::EraLoss;
 use crate::fragment::Fragment;
 use crate::key::KeyPlan;
+use crate::notice::{Notice, NoticeKind, Notices};
 use crate::position::SourcePosition;
-use crate::record::{Header, OldRow, Record, Scratch};
+use crate::record::{Emission, Header, OldRow, Record, Scratch};
 use crate::row::{Row, RowError, RowPlan};
 use crate::schema;
 use crate::settings::EncoderSettings;
@@ -50,15 +51,15 @@ struct Event<'a> {
 impl TablePlan {
     /// Prepares everything that stays the same for all rows.
     ///
-    /// Errors: [`EnvelopeError::UnsupportedType`] names the first captured or key column whose type has no event form;
-    /// [`EnvelopeError::KeyColumn`]; [`EnvelopeError::Placeholder`].
+    /// Errors: [`EnvelopeError::KeyColumn`]; [`EnvelopeError::Placeholder`].
     pub fn compile(table: Table, settings: &Arc<EncoderSettings>) -> Result<Self, EnvelopeError> {
         let topic = names::topic(
             &[&settings.topic_prefix, &table.schema, &table.name],
             &settings.topic_delimiter,
         );
         let placeholder = Placeholder::parse(&settings.unavailable_value_placeholder)?;
-        let context = |format| Context { settings, format, placeholder: &placeholder };
+        let unmapped = settings.unmapped_types;
+        let context = |format| Context { settings, format, placeholder: &placeholder, unmapped };
         let captured: Vec<usize> =
             (0..table.columns.len()).filter(|&index| table.columns[index].captured).collect();
         let (rows, row_schema) = RowPlan::compile(&table, &captured, &context(settings.value))?;
@@ -87,6 +88,12 @@ impl TablePlan {
     /// What it was compiled from.
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Captured columns that the events do not have, because Debezium has no form for their types.
+    pub fn omitted(&self) -> Vec<Notice> {
+        let notice = |&column: &usize| Notice::new(NoticeKind::Omitted, &self.table, column);
+        self.rows.omitted().iter().map(notice).collect()
     }
 
     /// A new row: one record, op `c`.
@@ -298,12 +305,12 @@ impl TablePlan {
         at: &SourcePosition<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
-        let Scratch { value: out, memos, transaction, .. } = scratch;
+        let Scratch { value: out, memos, transaction, notices, .. } = scratch;
         out.clear();
         self.head.write(out);
-        self.write_row(event.before, out)?;
+        self.write_row(event.before, out, notices)?;
         out.extend_from_slice(b",\"after\":");
-        self.write_row(event.after, out)?;
+        self.write_row(event.after, out, notices)?;
         out.extend_from_slice(b",\"source\":");
         self.source.write(at, memos, out);
         out.extend_from_slice(b",\"transaction\":");
@@ -316,12 +323,18 @@ impl TablePlan {
     }
 
     #[inline]
-    fn write_row(&self, row: Option<Row<'_>>, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
+    fn write_row(
+        &self,
+        row: Option<Row<'_>>,
+        out: &mut Vec<u8>,
+        notices: &mut Notices,
+    ) -> Result<(), EnvelopeError> {
         let Some(row) = row else {
             out.extend_from_slice(b"null");
             return Ok(());
         };
-        self.rows.write(row, out).map_err(|error| self.row_error(error))
+        let mut note = |kind, column| notices.add(kind, &self.table, column);
+        self.rows.write(row, out, &mut note).map_err(|error| self.row_error(error))
     }
 
     /// Hands out what `scratch` holds.
@@ -376,21 +389,4 @@ impl TablePlan {
     fn row_error(&self, error: RowError) -> EnvelopeError {
         error.of_table(&self.table)
     }
-}
-
-/// Which record of a change to hand out, and what is in it.
-#[derive(Clone, Copy)]
-struct Emission {
-    /// Counts the records of one change.
-    number: u8,
-    keyed: bool,
-    /// False for a tombstone.
-    valued: bool,
-    /// Name of the header with the other key of a key change.
-    key_header: Option<&'static str>,
-}
-
-impl Emission {
-    const VALUE: Self = Self { number: 0, keyed: true, valued: true, key_header: None };
-    const TOMBSTONE: Self = Self { number: 1, valued: false, ..Self::VALUE };
 }

@@ -4,6 +4,7 @@
 use pgoutput::TupleValue;
 
 use crate::era::LostEras;
+use crate::notice::{Notice, Notices};
 use crate::source::Memos;
 use crate::transaction::TransactionOrder;
 
@@ -49,6 +50,23 @@ impl<'a> OldRow<'a> {
     }
 }
 
+/// Which record of a change to hand out, and what is in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Emission {
+    /// Counts the records of one change.
+    pub(crate) number: u8,
+    pub(crate) keyed: bool,
+    /// False for a tombstone.
+    pub(crate) valued: bool,
+    /// Name of the header with the other key of a key change.
+    pub(crate) key_header: Option<&'static str>,
+}
+
+impl Emission {
+    pub(crate) const VALUE: Self = Self { number: 0, keyed: true, valued: true, key_header: None };
+    pub(crate) const TOMBSTONE: Self = Self { number: 1, valued: false, ..Self::VALUE };
+}
+
 /// Buffers that are used again for every record; one per encoding thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -61,6 +79,7 @@ pub struct Scratch {
     /// Names and values of headers that every event of the open source transaction gets.
     pub(crate) context: Vec<(&'static str, Vec<u8>)>,
     pub(crate) lost_eras: LostEras,
+    pub(crate) notices: Notices,
     pub(crate) transaction: TransactionOrder,
 }
 
@@ -73,5 +92,10 @@ impl Scratch {
     /// Dates whose era snapshots lost, since these buffers were made.
     pub fn lost_eras(&self) -> &LostEras {
         &self.lost_eras
+    }
+
+    /// What rows could not show as it is since this was last asked, each column and kind once.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.notices.take()
     }
 }

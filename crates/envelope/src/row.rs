@@ -7,10 +7,11 @@ use pgoutput::TupleValue;
 
 use crate::default_value::{self, DefaultValue};
 use crate::fragment::Fragment;
+use crate::notice::NoticeKind;
 use crate::schema::Schema;
 use crate::settings::FormatSettings;
 use crate::table::{Column, Table};
-use crate::types::{Context, Defaults, Form, Refusal, source_type};
+use crate::types::{Context, Defaults, Form, source_type};
 use crate::value::masked::Masked;
 use crate::value::{Malformed, Outcome, Writer};
 use crate::{EnvelopeError, names};
@@ -19,6 +20,8 @@ use crate::{EnvelopeError, names};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowPlan {
     fields: Vec<Field>,
+    /// Columns without a form: their types have none, and the settings leave them out.
+    omitted: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,8 +33,8 @@ struct Field {
     writer: Writer,
     /// For NULL, and in an old row for a column that is not there.
     null: Fragment,
-    /// For an unchanged value stored out of line.
-    unavailable: Fragment,
+    /// For an unchanged value stored out of line; `None` for a type that has nothing to show for it.
+    unavailable: Option<Fragment>,
     /// A value its form cannot hold may be shown as NULL.
     nullable: bool,
 }
@@ -71,6 +74,7 @@ pub(crate) enum RowErrorCause {
     Malformed(Malformed),
     Binary,
     Inexpressible,
+    Unavailable,
 }
 
 impl RowError {
@@ -84,6 +88,7 @@ impl RowError {
             }
             RowErrorCause::Binary => EnvelopeError::BinaryValue { column },
             RowErrorCause::Inexpressible => EnvelopeError::Inexpressible { column, type_name },
+            RowErrorCause::Unavailable => EnvelopeError::Unavailable { column, type_name },
         }
     }
 }
@@ -98,27 +103,47 @@ impl RowPlan {
         let mut plan = Self::default();
         let mut fields = Vec::with_capacity(columns.len());
         for &index in columns {
-            let column = &table.columns[index];
-            let field = plan.add(index, column, context).map_err(|reason| {
-                EnvelopeError::UnsupportedType {
-                    column: table.column_name(index),
-                    type_name: column.data_type.name.clone(),
-                    reason,
-                }
-            })?;
-            fields.push(field);
+            match plan.add(index, &table.columns[index], context) {
+                Some(field) => fields.push(field),
+                None => plan.omitted.push(index),
+            }
         }
-        refuse_collisions(table, columns, &fields)?;
+        plan.refuse_collisions(table, &fields)?;
         Ok((plan, Schema::structure(fields)))
     }
 
-    /// Adds a column and returns its field of the schema.
+    /// Two columns whose fields have the same name cannot both be in a record.
+    fn refuse_collisions(
+        &self,
+        table: &Table,
+        fields: &[(String, Schema)],
+    ) -> Result<(), EnvelopeError> {
+        let mut first: HashMap<&str, usize> = HashMap::with_capacity(fields.len());
+        for ((name, _), field) in fields.iter().zip(&self.fields) {
+            if let Some(other) = first.insert(name, field.column) {
+                return Err(EnvelopeError::FieldCollision {
+                    table: format!("{}.{}", table.schema, table.name),
+                    one: table.columns[other].name.clone(),
+                    other: table.columns[field.column].name.clone(),
+                    field: name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns that were asked for and are not in it.
+    pub(crate) fn omitted(&self) -> &[usize] {
+        &self.omitted
+    }
+
+    /// Adds a column and returns its field of the schema; `None` if its type has no form.
     fn add(
         &mut self,
         index: usize,
         column: &Column,
         context: &Context<'_>,
-    ) -> Result<(String, Schema), Refusal> {
+    ) -> Option<(String, Schema)> {
         let mut form = context.form(&column.data_type, column.type_modifier)?;
         let name = names::field(&column.name, context.settings.field_names);
         let default = default_json(column, &form);
@@ -130,13 +155,13 @@ impl RowPlan {
         self.fields.push(Field {
             column: index,
             prefix: Fragment::new(prefix),
-            unavailable: Fragment::new(form.unavailable.unwrap_or_else(|| null.clone())),
+            unavailable: form.unavailable.map(Fragment::new),
             null: Fragment::new(null),
             writer: form.writer,
             nullable: !column.not_null,
         });
         let schema = Schema { optional: !column.not_null, default, ..form.schema };
-        Ok((name, schema))
+        Some((name, schema))
     }
 
     /// The same columns as Connect's `SimpleHeaderConverter` would write them.
@@ -146,18 +171,26 @@ impl RowPlan {
             fields: fields
                 .map(|field| Field { writer: field.writer.for_header(), ..field })
                 .collect(),
+            omitted: Vec::new(),
         }
     }
 
-    /// Appends the object.
+    /// Appends the object, and tells `note` of each value that is not in it as it is.
     #[inline]
-    pub(crate) fn write(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
+    pub(crate) fn write(
+        &self,
+        row: Row<'_>,
+        out: &mut Vec<u8>,
+        note: &mut impl FnMut(NoticeKind, usize),
+    ) -> Result<(), RowError> {
         if self.fields.is_empty() {
             out.push(b'{');
         }
         for field in &self.fields {
             field.prefix.write(out);
-            field.write_any(row.value(field.column), out)?;
+            if let Some(kind) = field.write_any(row.value(field.column), out)? {
+                note(kind, field.column);
+            }
         }
         out.push(b'}');
         Ok(())
@@ -186,15 +219,30 @@ impl RowPlan {
 }
 
 impl Field {
+    /// Appends a value; `Some` says what the event does not show of it.
     #[inline]
-    fn write_any(&self, value: TupleValue<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
+    fn write_any(
+        &self,
+        value: TupleValue<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<NoticeKind>, RowError> {
         match value {
-            TupleValue::Text(text) => self.write(text, out)?,
+            TupleValue::Text(text) => {
+                let whole = self.write(text, out)? == Outcome::Written;
+                return Ok((!whole).then_some(NoticeKind::Altered));
+            }
             TupleValue::Null => self.null.write(out),
-            TupleValue::UnchangedToast => self.unavailable.write(out),
+            TupleValue::UnchangedToast => match &self.unavailable {
+                Some(placeholder) => placeholder.write(out),
+                None if self.nullable => {
+                    self.null.write(out);
+                    return Ok(Some(NoticeKind::Unavailable));
+                }
+                None => return Err(self.error(RowErrorCause::Unavailable)),
+            },
             TupleValue::Binary(_) => return Err(self.error(RowErrorCause::Binary)),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Compares two values that differ as they look in the event. NULL differs from all else, even where the default that
@@ -217,16 +265,16 @@ impl Field {
     }
 
     #[inline]
-    fn write(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), RowError> {
+    fn write(&self, text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, RowError> {
         let start = out.len();
         match self.writer.write(text, out) {
-            Ok(Outcome::Written) => Ok(()),
-            Ok(Outcome::Inexpressible) if self.nullable => {
+            Ok(Outcome::Inexpressible | Outcome::Beyond) if self.nullable => {
                 out.truncate(start);
                 self.null.write(out);
-                Ok(())
+                Ok(Outcome::Altered)
             }
             Ok(Outcome::Inexpressible) => Err(self.error(RowErrorCause::Inexpressible)),
+            Ok(outcome) => Ok(outcome),
             Err(malformed) => Err(self.error(RowErrorCause::Malformed(malformed))),
         }
     }
@@ -247,6 +295,9 @@ fn treat(column: &Column, form: &mut Form, null: &mut Vec<u8>) {
         form.schema.parameters.extend(mask.parameter(length));
         if let Some(masked) = Masked::compile(mask, &form.writer, is_character, length) {
             form.unavailable = form.unavailable.as_deref().map(|json| masked.stand_in(json));
+            if masked.hides_null() {
+                form.unavailable.get_or_insert_with(|| masked.stand_in(null));
+            }
             if column.not_null || masked.hides_null() {
                 *null = masked.stand_in(null);
             }
@@ -256,26 +307,6 @@ fn treat(column: &Column, form: &mut Form, null: &mut Vec<u8>) {
     if column.treatment.source_type {
         form.schema.parameters.extend(source_type::parameters(column));
     }
-}
-
-/// Two columns whose fields have the same name cannot both be in a record.
-fn refuse_collisions(
-    table: &Table,
-    columns: &[usize],
-    fields: &[(String, Schema)],
-) -> Result<(), EnvelopeError> {
-    let mut first: HashMap<&str, usize> = HashMap::with_capacity(fields.len());
-    for ((field, _), &column) in fields.iter().zip(columns) {
-        if let Some(other) = first.insert(field, column) {
-            return Err(EnvelopeError::FieldCollision {
-                table: format!("{}.{}", table.schema, table.name),
-                one: table.columns[other].name.clone(),
-                other: table.columns[column].name.clone(),
-                field: field.clone(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The default value as the schema shows it.
@@ -290,7 +321,7 @@ fn default_json(column: &Column, form: &Form) -> Option<Vec<u8>> {
     };
     let mut json = Vec::new();
     match form.writer.write(text.as_bytes(), &mut json) {
-        Ok(Outcome::Written) => Some(json),
+        Ok(Outcome::Written | Outcome::Altered | Outcome::Beyond) => Some(json),
         // An expression this connector cannot compute, like CURRENT_DATE written as a string.
         Ok(Outcome::Inexpressible) | Err(_) => None,
     }

@@ -42,6 +42,8 @@ pub struct EncoderSettings {
     pub snapshot_date_era: SnapshotDateEra,
     /// `include.unknown.datatypes`.
     pub include_unknown_datatypes: bool,
+    /// `tributary.unmapped.types`.
+    pub unmapped_types: UnmappedTypes,
     /// `skip.messages.without.change`: an update that changes no captured column gives no record, where the old row is
     /// known in full.
     pub skip_unchanged_updates: bool,
@@ -79,6 +81,7 @@ impl EncoderSettings {
             skip_unchanged_updates: false,
             schema_names: NameAdjustment::None,
             field_names: NameAdjustment::None,
+            unmapped_types: UnmappedTypes::Omit,
             extended_headers: None,
             event_id_header: None,
         }
@@ -154,6 +157,16 @@ pub enum SnapshotDateEra {
     Lost,
     /// As in the stream.
     Kept,
+}
+
+/// `tributary.unmapped.types`: what becomes of a column whose type Debezium has no form for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnmappedTypes {
+    /// As Debezium: it is left out of schema and value. A key column stays in the key.
+    #[default]
+    Omit,
+    /// It is captured in a form that keeps all of its value.
+    Capture,
 }
 
 /// `interval.handling.mode`.

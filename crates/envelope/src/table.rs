@@ -83,15 +83,33 @@ pub enum TypeKind {
     Array {
         /// Type of its elements.
         element: Box<DataType>,
+        /// `typdelim`: what stands between two elements, a comma for nearly all types.
+        delimiter: u8,
     },
     /// A row type.
-    Composite,
+    Composite {
+        /// The schema it is in.
+        schema: String,
+        /// In their order; dropped ones are not among them.
+        attributes: Vec<Attribute>,
+    },
     /// A range.
     Range,
     /// A multirange.
     Multirange,
     /// Dropped meanwhile: the catalog no longer knows it.
     Unknown,
+}
+
+/// One attribute of a row type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub data_type: DataType,
+    /// `atttypmod`, -1 without one.
+    pub type_modifier: i32,
 }
 
 impl Table {

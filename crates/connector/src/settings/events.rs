@@ -5,7 +5,7 @@
 use envelope::{
     BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
     FormatSettings, HstoreHandling, IntervalHandling, NameAdjustment, SkippedOperations,
-    SnapshotDateEra, TimePrecision,
+    SnapshotDateEra, TimePrecision, UnmappedTypes,
 };
 
 use super::problem::Problem;
@@ -95,6 +95,15 @@ fn handling(values: &mut Values<'_>, settings: &mut EncoderSettings) {
         "hstore.handling.mode",
         &[("json", Choice::Is(HstoreHandling::Json)), ("map", Choice::Is(HstoreHandling::Map))],
         HstoreHandling::Json,
+    );
+    settings.include_unknown_datatypes = values.flag("include.unknown.datatypes");
+    settings.unmapped_types = values.choice(
+        "tributary.unmapped.types",
+        &[
+            ("omit", Choice::Is(UnmappedTypes::Omit)),
+            ("capture", Choice::Is(UnmappedTypes::Capture)),
+        ],
+        UnmappedTypes::Omit,
     );
     settings.money_fraction_digits =
         u32::try_from(values.number("money.fraction.digits", 0, 18)).unwrap_or_default();

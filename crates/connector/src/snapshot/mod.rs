@@ -81,6 +81,7 @@ pub(crate) async fn take(
         let filled = gatherer.filled();
         let due = boundary.due(filled, Instant::now());
         if due == Due::Now && !sink.is_busy() {
+            gatherer.tell(status);
             sink.hand_over(gatherer.take()).await?;
             boundary.handed_over(filled.records, Instant::now());
         }
@@ -112,6 +113,7 @@ pub(crate) async fn take(
     if sink.is_busy() {
         sink.committed().await?;
     }
+    gatherer.tell(status);
     sink.hand_over(gatherer.take()).await?;
     let committed = sink.committed().await?;
     status.committed(committed.end_lsn, committed.records);

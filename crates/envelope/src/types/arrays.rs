@@ -1,14 +1,15 @@
 //! Arrays. In: the type of their elements. Out: their forms.
 
-use super::{Context, Form, Refusal};
+use super::{Context, Form};
 use crate::schema::Schema;
-use crate::settings::BinaryHandling;
+use crate::settings::UnmappedTypes;
 use crate::table::{DataType, TypeKind};
-use crate::value::array::NullElement;
-use crate::value::{Writer, base64, json};
+use crate::value::array::{ArrayForm, NullElement};
+use crate::value::{Writer, json};
 
 impl Context<'_> {
-    pub(super) fn array(&self, element: &DataType, modifier: i32) -> Result<Form, Refusal> {
+    /// The form of an array of such elements; `None` leaves its columns out.
+    pub(super) fn array(&self, element: &DataType, delimiter: u8, modifier: i32) -> Option<Form> {
         let (form, null_element) = match &element.kind {
             TypeKind::Base | TypeKind::Range if is_array_element(&element.name) => {
                 (self.form(element, modifier)?, NullElement::Null)
@@ -17,19 +18,19 @@ impl Context<'_> {
             TypeKind::Enum { labels } => {
                 (super::scalars::enumeration(labels), NullElement::NoArray)
             }
-            TypeKind::Domain { .. } => {
-                let form = self.opaque(&element.name);
-                (form.ok_or(": arrays of domains have none")?, NullElement::NoArray)
+            TypeKind::Domain { .. } if self.settings.include_unknown_datatypes => {
+                (self.opaque(element)?, NullElement::NoArray)
             }
-            _ => return Err(": arrays of this element type have none"),
+            _ if self.unmapped == UnmappedTypes::Omit => return None,
+            _ => (self.form(element, modifier)?, NullElement::Null),
         };
         let items = match null_element {
             NullElement::Null => form.schema.clone().optional(),
             NullElement::NoArray => form.schema.clone(),
         };
-        let writer = Writer::Array(Box::new(form.writer), null_element);
-        let array = Form::new(writer, Schema::array(items), "{}");
-        Ok(match self.unavailable_elements(&element.name, &form.schema) {
+        let writer = ArrayForm { element: form.writer, null_element, delimiter };
+        let array = Form::new(Writer::Array(Box::new(writer)), Schema::array(items), "{}");
+        Some(match self.unavailable_elements(&element.name, &form.schema) {
             Some(json) => array.with_unavailable(json),
             None => array,
         })
@@ -40,7 +41,7 @@ impl Context<'_> {
         let mut out = vec![b'['];
         match element {
             "text" | "varchar" | "bpchar" | "json" | "jsonb" => {
-                json::string(self.placeholder.text.as_bytes(), &mut out);
+                out.extend(self.placeholder_json());
             }
             "int4" | "int8" | "date" if schema.type_name != "string" => {
                 let bytes: Vec<String> = self
@@ -52,9 +53,7 @@ impl Context<'_> {
                 out.extend_from_slice(bytes.join(",").as_bytes());
             }
             "uuid" => json::string(self.placeholder.uuid().as_bytes(), &mut out),
-            "bytea" if self.settings.binary_handling == BinaryHandling::Bytes => {
-                base64::bytes_json(&self.placeholder.bytes, BinaryHandling::Bytes, &mut out);
-            }
+            "bytea" => out.extend(self.unavailable_bytes()),
             _ => return None,
         }
         out.push(b']');

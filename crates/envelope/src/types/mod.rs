@@ -1,5 +1,5 @@
 //! Which form each PostgreSQL type takes. In: a column's type and the settings. Out: its writer, its schema, and what
-//! stands for values that are not there. Never: guesses; a type that is not listed here is refused.
+//! stands for values that are not there. Never: guesses; a type that Debezium has no form for gets one of ours, or none.
 //!
 //! Source: Debezium documentation, "Data type mappings"; the table as built is `docs/reference/types.md`.
 
@@ -7,12 +7,13 @@ mod arrays;
 mod scalars;
 pub(crate) mod source_type;
 mod times;
+mod unmapped;
 
 use md5::{Digest, Md5};
 
 use crate::EnvelopeError;
 use crate::schema::Schema;
-use crate::settings::{EncoderSettings, FormatSettings};
+use crate::settings::{EncoderSettings, FormatSettings, UnmappedTypes};
 use crate::table::{DataType, TypeKind};
 use crate::value::base64;
 use crate::value::{Outcome, Writer};
@@ -112,41 +113,42 @@ pub(crate) struct Context<'a> {
     pub(crate) settings: &'a EncoderSettings,
     pub(crate) format: FormatSettings,
     pub(crate) placeholder: &'a Placeholder,
+    /// What becomes of a type that Debezium has no form for.
+    pub(crate) unmapped: UnmappedTypes,
 }
 
-/// Why a type has no form; begins with `: ` or is empty.
-pub(crate) type Refusal = &'static str;
-
 impl Context<'_> {
-    /// The form of a column of this type.
-    pub(crate) fn form(&self, data_type: &DataType, modifier: i32) -> Result<Form, Refusal> {
+    /// The same, where every type has a form: a key must not lose a column.
+    pub(crate) fn capturing(&self) -> Self {
+        Self { unmapped: UnmappedTypes::Capture, ..*self }
+    }
+
+    /// The form of a column of this type; `None` leaves the column out.
+    pub(crate) fn form(&self, data_type: &DataType, modifier: i32) -> Option<Form> {
         match &data_type.kind {
-            TypeKind::Base => self
-                .scalar(&data_type.name, modifier)
-                .ok_or("")
-                .or_else(|refusal| self.opaque(&data_type.name).ok_or(refusal)),
-            TypeKind::Enum { labels } => Ok(scalars::enumeration(labels)),
+            TypeKind::Enum { labels } => return Some(scalars::enumeration(labels)),
             // The outermost modifier that is set: a domain over a domain has none of its own.
             TypeKind::Domain { base, type_modifier } => {
-                self.form(base, if modifier >= 0 { modifier } else { *type_modifier })
+                return self.form(base, if modifier >= 0 { modifier } else { *type_modifier });
             }
-            TypeKind::Array { element } => self.array(element, modifier),
-            TypeKind::Range => scalars::range(&data_type.name)
-                .ok_or(": only the built-in range types have one")
-                .or_else(|refusal| self.opaque(&data_type.name).ok_or(refusal)),
-            TypeKind::Composite => self.opaque(&data_type.name).ok_or(": it is a composite type"),
-            TypeKind::Multirange => self.opaque(&data_type.name).ok_or(": it is a multirange type"),
-            TypeKind::Unknown => Err(": the catalog no longer knows it"),
+            TypeKind::Array { element, delimiter } => {
+                return self.array(element, *delimiter, modifier);
+            }
+            TypeKind::Base => self.scalar(&data_type.name, modifier),
+            TypeKind::Range => scalars::range(&data_type.name),
+            TypeKind::Composite { .. } | TypeKind::Multirange | TypeKind::Unknown => None,
         }
+        .or_else(|| self.opaque(data_type))
+        .or_else(|| self.unmapped(data_type))
     }
 
     /// With `include.unknown.datatypes` the text of any type as bytes.
-    fn opaque(&self, name: &str) -> Option<Form> {
-        if !self.settings.include_unknown_datatypes {
+    fn opaque(&self, data_type: &DataType) -> Option<Form> {
+        if !self.settings.include_unknown_datatypes || data_type.kind == TypeKind::Unknown {
             return None;
         }
         let handling = self.settings.binary_handling;
-        let writer = match name {
+        let writer = match data_type.name.as_str() {
             "box" | "circle" | "line" | "lseg" | "path" | "polygon" => {
                 Writer::OpaqueGeometric(handling)
             }

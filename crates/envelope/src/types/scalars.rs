@@ -6,8 +6,9 @@ use crate::settings::{BinaryHandling, DecimalFormat, DecimalHandling, HstoreHand
 use crate::value::json;
 use crate::value::{DecimalForm, Writer};
 
-/// Digits PostgreSQL packs into the lower half of a numeric's modifier, beside the precision in the upper.
+/// Bits of the scale in the lower half of a numeric's modifier, beside the precision in the upper; the highest is its sign.
 const SCALE_MASK: i32 = 0x7FF;
+const SCALE_SIGN: i32 = 0x400;
 
 impl Context<'_> {
     /// The form of a base type by its name; `None` if it has none.
@@ -43,11 +44,7 @@ impl Context<'_> {
     /// Types whose form is a string of their own text.
     fn textual(&self, name: &str) -> Option<Form> {
         let text = |schema| Form::new(Writer::Text, schema, "");
-        let placeholder = || {
-            let mut json = Vec::new();
-            json::string(self.placeholder.text.as_bytes(), &mut json);
-            json
-        };
+        let placeholder = || self.placeholder_json();
         let semantic = |name: &str| Schema::named("string", &format!("io.debezium.data.{name}"));
         let string = || Schema::plain("string");
         Some(match name {
@@ -63,8 +60,8 @@ impl Context<'_> {
             "uuid" => text(semantic("Uuid")).with_defaults(Defaults::ConstantsAndFunctions(
                 "00000000-0000-0000-0000-000000000000",
             )),
-            "ltree" => text(semantic("Ltree")),
-            "tsvector" => text(semantic("Tsvector")),
+            "ltree" => text(semantic("Ltree")).with_unavailable(placeholder()),
+            "tsvector" => text(semantic("Tsvector")).with_unavailable(placeholder()),
             "inet" | "cidr" | "macaddr" | "macaddr8" => text(string()),
             "isbn" | "isbn13" | "issn" | "issn13" | "ismn" | "ismn13" | "ean13" | "upc" => {
                 text(string())
@@ -74,17 +71,16 @@ impl Context<'_> {
     }
 
     fn numeric(&self, modifier: i32) -> Form {
-        let declared = (modifier >= 4).then(|| {
-            let packed = modifier - 4;
-            // Debezium reads eleven bits without a sign, so a negative scale becomes a large one; its consumers expect that.
-            ((packed >> 16).unsigned_abs() & 0xFFFF, (packed & SCALE_MASK).unsigned_abs())
-        });
+        let declared = (modifier >= 4)
+            .then(|| (((modifier - 4) >> 16).unsigned_abs() & 0xFFFF, numeric_scale(modifier)));
         let scale = declared.map(|(_, scale)| scale);
         let form = match (self.settings.decimal_handling, scale) {
             (DecimalHandling::Precise, Some(scale)) => self.unscaled(scale),
             (DecimalHandling::Precise, None) => DecimalForm::VariableScale,
             (DecimalHandling::Double, _) => DecimalForm::Double,
-            (DecimalHandling::String, scale) => DecimalForm::Digits(scale),
+            (DecimalHandling::String, scale) => {
+                DecimalForm::Digits(scale.map(|scale| u32::try_from(scale).unwrap_or(0)))
+            }
         };
         let mut schema = decimal_schema(form);
         if let (DecimalHandling::Precise, Some((precision, scale))) =
@@ -99,21 +95,18 @@ impl Context<'_> {
     fn money(&self) -> Form {
         let scale = self.settings.money_fraction_digits;
         let form = match self.settings.decimal_handling {
-            DecimalHandling::Precise => self.unscaled(scale),
+            DecimalHandling::Precise => self.unscaled(scale.cast_signed()),
             DecimalHandling::Double => DecimalForm::Double,
             DecimalHandling::String => DecimalForm::Digits(Some(scale)),
         };
-        let schema = match self.settings.decimal_handling {
-            DecimalHandling::Precise => decimal_with_scale(scale),
-            DecimalHandling::Double | DecimalHandling::String => decimal_schema(form),
-        };
+        let schema = decimal_schema(form);
         Form {
             defaults: Defaults::Hidden,
             ..decimal_form(Writer::Money(scale, form), schema, form)
         }
     }
 
-    fn unscaled(&self, scale: u32) -> DecimalForm {
+    fn unscaled(&self, scale: i32) -> DecimalForm {
         match self.format.decimal_format {
             DecimalFormat::Base64 => DecimalForm::Unscaled(scale),
             DecimalFormat::Numeric => DecimalForm::Number(scale),
@@ -122,22 +115,30 @@ impl Context<'_> {
 
     fn bytea(&self) -> Form {
         let handling = self.settings.binary_handling;
-        let form = Form::new(Writer::Bytea(handling), binary_schema(handling), "\\x");
-        let mut json = Vec::new();
-        // What Debezium does: the plain text beside hexadecimal values, and in base64 text nothing at all.
-        match handling {
-            BinaryHandling::Bytes | BinaryHandling::Base64UrlSafe => {
-                crate::value::base64::bytes_json(&self.placeholder.bytes, handling, &mut json);
-            }
-            BinaryHandling::Hex => json::string(self.placeholder.text.as_bytes(), &mut json),
-            BinaryHandling::Base64 => return form,
+        Form::new(Writer::Bytea(handling), binary_schema(handling), "\\x")
+            .with_unavailable(self.unavailable_bytes())
+    }
+
+    /// The placeholder among hexadecimal values is its plain text, as Debezium has it.
+    pub(super) fn unavailable_bytes(&self) -> Vec<u8> {
+        let handling = self.settings.binary_handling;
+        if handling == BinaryHandling::Hex {
+            return self.placeholder_json();
         }
-        form.with_unavailable(json)
+        let mut json = Vec::new();
+        crate::value::base64::bytes_json(&self.placeholder.bytes, handling, &mut json);
+        json
+    }
+
+    /// The placeholder as a JSON string.
+    pub(super) fn placeholder_json(&self) -> Vec<u8> {
+        let mut json = Vec::new();
+        json::string(self.placeholder.text.as_bytes(), &mut json);
+        json
     }
 
     fn hstore(&self) -> Form {
-        let mut pair = Vec::new();
-        json::string(self.placeholder.text.as_bytes(), &mut pair);
+        let pair = self.placeholder_json();
         let object = [b"{", &pair[..], b":", &pair, b"}"].concat();
         match self.settings.hstore_handling {
             HstoreHandling::Json => {
@@ -153,6 +154,11 @@ impl Context<'_> {
             }
         }
     }
+}
+
+/// The scale in a numeric's modifier. Debezium takes it for a number without sign.
+pub(super) fn numeric_scale(modifier: i32) -> i32 {
+    ((modifier - 4) & SCALE_MASK ^ SCALE_SIGN) - SCALE_SIGN
 }
 
 fn decimal_form(writer: Writer, schema: Schema, form: DecimalForm) -> Form {
@@ -171,7 +177,7 @@ fn decimal_form(writer: Writer, schema: Schema, form: DecimalForm) -> Form {
     Form::new(writer, schema, "0").with_missing(missing).with_defaults(defaults)
 }
 
-fn decimal_with_scale(scale: u32) -> Schema {
+fn decimal_with_scale(scale: i32) -> Schema {
     Schema::named("bytes", "org.apache.kafka.connect.data.Decimal")
         .with_parameter("scale", scale.to_string())
 }

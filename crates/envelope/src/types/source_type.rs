@@ -5,6 +5,7 @@
 //! `serial` column is an integer: the stream does not say more.
 //! Source: Debezium documentation, `column.propagate.source.type`; recordings of Debezium 3.6, group `types_propagate`.
 
+use super::scalars;
 use crate::names;
 use crate::table::{Column, DataType, TypeKind};
 
@@ -53,7 +54,7 @@ pub(crate) fn is_character(data_type: &DataType) -> bool {
         TypeKind::Enum { .. } => true,
         TypeKind::Domain { base, .. } => is_character(base),
         TypeKind::Array { .. }
-        | TypeKind::Composite
+        | TypeKind::Composite { .. }
         | TypeKind::Range
         | TypeKind::Multirange
         | TypeKind::Unknown => false,
@@ -66,10 +67,10 @@ fn size(data_type: &DataType, modifier: i32) -> Size {
         TypeKind::Domain { base, type_modifier } => {
             size(base, if modifier >= 0 { modifier } else { *type_modifier })
         }
-        TypeKind::Array { element } => size(element, modifier),
+        TypeKind::Array { element, .. } => size(element, modifier),
         TypeKind::Base => base_size(&data_type.name, modifier),
         TypeKind::Enum { .. }
-        | TypeKind::Composite
+        | TypeKind::Composite { .. }
         | TypeKind::Range
         | TypeKind::Multirange
         | TypeKind::Unknown => Size { length: UNLIMITED, scale: 0 },
@@ -89,9 +90,7 @@ fn base_size(name: &str, modifier: i32) -> Size {
         "float4" => Size { length: 8, scale: 8 },
         "float8" => Size { length: 17, scale: 17 },
         "numeric" if modifier >= 4 => {
-            let packed = modifier - 4;
-            // Debezium takes the eleven bits of the scale for a number without sign.
-            Size { length: packed >> 16, scale: packed & 0x7FF }
+            Size { length: (modifier - 4) >> 16, scale: scalars::numeric_scale(modifier) }
         }
         "numeric" => whole(NUMERIC_LENGTH_MAX),
         "varchar" | "bpchar" if modifier >= 4 => whole(modifier - 4),
@@ -160,7 +159,10 @@ mod tests {
         let outer = domain(domain(base("varchar"), 9), -1);
         assert_eq!(size(&outer, -1), Size { length: 5, scale: 0 });
         assert!(is_character(&outer));
-        let array = DataType { kind: TypeKind::Array { element: Box::new(outer) }, ..base("_d") };
+        let array = DataType {
+            kind: TypeKind::Array { element: Box::new(outer), delimiter: b',' },
+            ..base("_d")
+        };
         assert_eq!(size(&array, -1), Size { length: 5, scale: 0 });
         assert!(!is_character(&array));
     }

@@ -1,9 +1,18 @@
-//! One-dimensional arrays. In: PostgreSQL's array text. Out: a JSON array, each element by its own writer.
+//! Arrays. In: PostgreSQL's array text. Out: a JSON array, each element by its own writer.
 //!
-//! Source: PostgreSQL manual, "Array Input and Output Syntax". A row of a multidimensional array has no element form:
-//! null stands for it, as Debezium writes it.
+//! Source: PostgreSQL manual, "Array Input and Output Syntax". An event's array has one dimension, as its schema says; the
+//! elements of an array with more follow each other in it, row after row, so that none is lost.
 
 use super::{Malformed, Outcome, Writer};
+
+/// How the arrays of one type are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArrayForm {
+    pub(crate) element: Writer,
+    pub(crate) null_element: NullElement,
+    /// What stands between two elements.
+    pub(crate) delimiter: u8,
+}
 
 /// What a NULL element becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +28,7 @@ const MALFORMED: Malformed = Malformed("expected an array like {a,\"b c\",NULL}"
 /// Appends the array; on [`Outcome::Inexpressible`] the caller takes back what was appended.
 pub(crate) fn array(
     text: &[u8],
-    element: &Writer,
-    null_element: NullElement,
+    form: &ArrayForm,
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Malformed> {
     let mut rest = without_bounds(text)?.strip_prefix(b"{").ok_or(MALFORMED)?;
@@ -29,31 +37,58 @@ pub(crate) fn array(
         out.push(b']');
         return Ok(Outcome::Written);
     }
+    let mut depth = 1_u32;
+    let mut outcome = Outcome::Written;
     loop {
-        let (item, after) = next_item(rest)?;
-        let start = out.len();
-        let outcome = match &item {
-            Item::Plain(text) => element.write(text, out)?,
-            Item::Unescaped(text) => element.write(text, out)?,
-            Item::Null | Item::Row => Outcome::Inexpressible,
-        };
-        if outcome == Outcome::Inexpressible {
-            if null_element == NullElement::NoArray {
-                return Ok(Outcome::Inexpressible);
-            }
-            out.truncate(start);
-            out.extend_from_slice(b"null");
+        while let Some(row) = rest.strip_prefix(b"{") {
+            depth += 1;
+            outcome = Outcome::Altered;
+            rest = row;
         }
-        match after.split_first() {
-            Some((b',', after)) => {
-                out.push(b',');
-                rest = after;
-            }
-            Some((b'}', [])) => {
+        let (item, after) = next_item(rest, form.delimiter)?;
+        match form.write(&item, out)? {
+            Outcome::Written => {}
+            Outcome::Altered | Outcome::Beyond => outcome = Outcome::Altered,
+            Outcome::Inexpressible => return Ok(Outcome::Inexpressible),
+        }
+        rest = after;
+        while let Some(after) = rest.strip_prefix(b"}") {
+            depth -= 1;
+            if depth == 0 {
                 out.push(b']');
+                return if after.is_empty() { Ok(outcome) } else { Err(MALFORMED) };
+            }
+            rest = after;
+        }
+        match rest.split_first() {
+            Some((&byte, after)) if byte == form.delimiter => rest = after,
+            _ => return Err(MALFORMED),
+        }
+        out.push(b',');
+    }
+}
+
+impl ArrayForm {
+    /// One element; one that has no form is null where that may stand.
+    fn write(&self, item: &Item<'_>, out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
+        let start = out.len();
+        let text: &[u8] = match item {
+            Item::Plain(text) => text,
+            Item::Unescaped(text) => text,
+            Item::Null if self.null_element == NullElement::Null => {
+                out.extend_from_slice(b"null");
                 return Ok(Outcome::Written);
             }
-            _ => return Err(MALFORMED),
+            Item::Null => return Ok(Outcome::Inexpressible),
+        };
+        let outcome = self.element.write(text, out)?;
+        match (outcome, self.null_element) {
+            (Outcome::Inexpressible | Outcome::Beyond, NullElement::Null) => {
+                out.truncate(start);
+                out.extend_from_slice(b"null");
+                Ok(Outcome::Altered)
+            }
+            _ => Ok(outcome),
         }
     }
 }
@@ -62,7 +97,6 @@ enum Item<'a> {
     Plain(&'a [u8]),
     Unescaped(smallvec::SmallVec<[u8; 128]>),
     Null,
-    Row,
 }
 
 /// Drops `[0:2]=` before the array.
@@ -74,16 +108,14 @@ fn without_bounds(text: &[u8]) -> Result<&[u8], Malformed> {
     Ok(&text[equals + 1..])
 }
 
-fn next_item(text: &[u8]) -> Result<(Item<'_>, &[u8]), Malformed> {
-    match text.first() {
-        Some(b'"') => quoted_item(&text[1..]),
-        Some(b'{') => Ok((Item::Row, after_row(text)?)),
-        _ => {
-            let end = text.iter().position(|byte| matches!(byte, b',' | b'}')).ok_or(MALFORMED)?;
-            let (item, rest) = text.split_at(end);
-            Ok((if item == b"NULL" { Item::Null } else { Item::Plain(item) }, rest))
-        }
+fn next_item(text: &[u8], delimiter: u8) -> Result<(Item<'_>, &[u8]), Malformed> {
+    if let Some(quoted) = text.strip_prefix(b"\"") {
+        return quoted_item(quoted);
     }
+    let ends = |&byte: &u8| byte == delimiter || byte == b'}';
+    let end = text.iter().position(ends).ok_or(MALFORMED)?;
+    let (item, rest) = text.split_at(end);
+    Ok((if item == b"NULL" { Item::Null } else { Item::Plain(item) }, rest))
 }
 
 /// Reads up to the closing quote; `text` begins after the opening one.
@@ -105,33 +137,22 @@ fn quoted_item(text: &[u8]) -> Result<(Item<'_>, &[u8]), Malformed> {
     }
 }
 
-/// Skips a row of a multidimensional array.
-fn after_row(text: &[u8]) -> Result<&[u8], Malformed> {
-    let (mut depth, mut rest) = (0_u32, text);
-    loop {
-        let (&byte, after) = rest.split_first().ok_or(MALFORMED)?;
-        rest = match byte {
-            b'"' => quoted_item(after)?.1,
-            _ => after,
-        };
-        match byte {
-            b'{' => depth += 1,
-            b'}' if depth <= 1 => return Ok(rest),
-            b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn written(text: &str, element: &Writer, null_element: NullElement) -> String {
+    fn of(element: Writer, null_element: NullElement) -> ArrayForm {
+        ArrayForm { element, null_element, delimiter: b',' }
+    }
+
+    fn written(text: &str, form: &ArrayForm) -> String {
         let mut out = Vec::new();
-        match array(text.as_bytes(), element, null_element, &mut out).unwrap() {
-            Outcome::Written => String::from_utf8(out).unwrap(),
+        let outcome = array(text.as_bytes(), form, &mut out).unwrap();
+        let json = String::from_utf8(out).unwrap();
+        match outcome {
+            Outcome::Written => json,
+            Outcome::Altered | Outcome::Beyond => format!("altered {json}"),
             Outcome::Inexpressible => "inexpressible".to_owned(),
         }
     }
@@ -143,25 +164,56 @@ mod tests {
             ("{1,2,3}", Writer::Integer, "[1,2,3]"),
             ("{NULL,1}", Writer::Integer, "[null,1]"),
             ("[0:2]={1,2,3}", Writer::Integer, "[1,2,3]"),
-            ("{{1,2},{3,4}}", Writer::Integer, "[null,null]"),
             ("{one,two}", Writer::Text, r#"["one","two"]"#),
             (r#"{NULL,"","NULL",x}"#, Writer::Text, r#"[null,"","NULL","x"]"#),
-            (r#"{"cone      ","a,b","c}d"}"#, Writer::Text, r#"["cone      ","a,b","c}d"]"#),
+            (
+                r#"{"cone      ","a,b","c}d","{e"}"#,
+                Writer::Text,
+                r#"["cone      ","a,b","c}d","{e"]"#,
+            ),
             (r#"{"{\"bar\": \"b\\\\z\"}"}"#, Writer::Text, r#"["{\"bar\": \"b\\\\z\"}"]"#),
-            (r#"{{"a}","b"},{c,d}}"#, Writer::Text, "[null,null]"),
         ] {
-            assert_eq!(written(text, &element, NullElement::Null), expected, "{text}");
+            assert_eq!(written(text, &of(element, NullElement::Null)), expected, "{text}");
         }
-        assert_eq!(written("{V2,NULL}", &Writer::Text, NullElement::NoArray), "inexpressible");
+        let labels = of(Writer::Text, NullElement::NoArray);
+        assert_eq!(written("{V2,NULL}", &labels), "inexpressible");
+    }
+
+    #[test]
+    fn no_element_of_more_than_one_dimension_is_lost() {
+        for (text, element, expected) in [
+            ("{{1,2},{3,4}}", Writer::Integer, "altered [1,2,3,4]"),
+            ("{{{1},{2}},{{3},{NULL}}}", Writer::Integer, "altered [1,2,3,null]"),
+            ("[-1:0][2:3]={{1,2},{3,4}}", Writer::Integer, "altered [1,2,3,4]"),
+            (r#"{{"a}","b"},{c,"{d"}}"#, Writer::Text, r#"altered ["a}","b","c","{d"]"#),
+        ] {
+            assert_eq!(written(text, &of(element, NullElement::Null)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_type_may_have_its_own_delimiter() {
+        let boxes = ArrayForm { delimiter: b';', ..of(Writer::Text, NullElement::Null) };
+        assert_eq!(
+            written("{(1,1),(0,0);(3,3),(2,2)}", &boxes),
+            r#"["(1,1),(0,0)","(3,3),(2,2)"]"#
+        );
+    }
+
+    #[test]
+    fn an_element_without_form_is_null_and_that_is_told() {
+        let timed = of(Writer::Decimal(super::super::DecimalForm::Unscaled(0)), NullElement::Null);
+        assert_eq!(written("{1,NaN}", &timed), r#"altered ["AQ==",null]"#);
     }
 
     #[test]
     fn text_that_is_no_array_is_refused() {
-        for text in ["", "1", "{", "{1", "{1,", "{\"a", "{\"a\\", "{1}x", "[0:1]", "{{1}"] {
-            assert!(
-                array(text.as_bytes(), &Writer::Text, NullElement::Null, &mut Vec::new()).is_err(),
-                "{text}"
-            );
+        for text in [
+            "", "1", "{", "{1", "{1,", "{\"a", "{\"a\\", "{1}x", "[0:1]", "{{1}", "{1}}",
+            "{{1}{2}}",
+        ] {
+            let form = of(Writer::Text, NullElement::Null);
+            assert!(array(text.as_bytes(), &form, &mut Vec::new()).is_err(), "{text}");
         }
     }
 
@@ -172,7 +224,8 @@ mod tests {
                 .iter()
                 .map(|item| format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\"")))
                 .collect();
-            let json = written(&format!("{{{}}}", quoted.join(",")), &Writer::Text, NullElement::Null);
+            let form = of(Writer::Text, NullElement::Null);
+            let json = written(&format!("{{{}}}", quoted.join(",")), &form);
             prop_assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), items);
         }
     }

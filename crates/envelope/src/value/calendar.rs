@@ -96,14 +96,13 @@ pub(crate) fn timestamp(text: &[u8]) -> Result<Moment, Malformed> {
     Ok(Moment::Finite { seconds, micros: micros_of_day % MICROS_PER_SECOND })
 }
 
-/// Reads `2016-11-04` or `4713-01-01 BC` as days since 1970-01-01. Infinities are as far away as `date` can count.
+/// Reads `2016-11-04` or `4713-01-01 BC` as days since 1970-01-01. Infinities are the outermost 32-bit counts, which no day
+/// of PostgreSQL reaches.
 #[inline]
 pub(crate) fn date(text: &[u8]) -> Result<i64, Malformed> {
-    // The server keeps them as the outermost 32-bit day counts from 2000-01-01, which the wrapping sum shows.
-    const FROM_2000: i32 = 10_957;
     match text {
-        b"infinity" => return Ok(i64::from(i32::MAX.wrapping_add(FROM_2000))),
-        b"-infinity" => return Ok(i64::from(i32::MIN.wrapping_add(FROM_2000))),
+        b"infinity" => return Ok(i64::from(i32::MAX)),
+        b"-infinity" => return Ok(i64::from(i32::MIN)),
         _ => {}
     }
     let malformed = Malformed("expected a date like 2016-11-04");
@@ -265,8 +264,8 @@ mod tests {
             ("1000-06-15", -354_120),
             ("5874897-12-31", 2_145_042_905),
             ("4713-01-01 BC", -2_440_550),
-            ("infinity", -2_147_472_692),
-            ("-infinity", -2_147_472_691),
+            ("infinity", 2_147_483_647),
+            ("-infinity", -2_147_483_648),
         ] {
             assert_eq!(date(text.as_bytes()).unwrap(), days, "{text}");
         }

@@ -65,23 +65,26 @@ const MALFORMED: Malformed =
     Malformed("expected an interval like 1 year 2 mons 3 days 04:05:06.78");
 
 /// Microseconds; a month counts 30.4375 days. Stops at the 64-bit limits, where infinities are too.
-pub(crate) fn micros(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let total = match text {
-        b"infinity" => i64::MAX,
-        b"-infinity" => i64::MIN,
-        _ => total_micros(Interval::parse(text).ok_or(MALFORMED)?),
+pub(crate) fn micros(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
+    let (total, outcome) = match text {
+        b"infinity" => (i64::MAX, Outcome::Written),
+        b"-infinity" => (i64::MIN, Outcome::Written),
+        _ => {
+            let total = total_micros(Interval::parse(text).ok_or(MALFORMED)?);
+            let limit = if total < 0 { i64::MIN } else { i64::MAX };
+            let within = i64::try_from(total).map(|total| (total, Outcome::Written));
+            within.unwrap_or((limit, Outcome::Altered))
+        }
     };
     out.extend_from_slice(itoa::Buffer::new().format(total).as_bytes());
-    Ok(())
+    Ok(outcome)
 }
 
-fn total_micros(interval: Interval) -> i64 {
+fn total_micros(interval: Interval) -> i128 {
     let months = i128::from(interval.years) * 12 + i128::from(interval.months);
-    let total = months * MICROS_PER_MONTH
+    months * MICROS_PER_MONTH
         + i128::from(interval.days) * MICROS_PER_DAY
-        + i128::from(interval.micros);
-    let limit = if total < 0 { i64::MIN } else { i64::MAX };
-    i64::try_from(total).unwrap_or(limit)
+        + i128::from(interval.micros)
 }
 
 /// `"P1Y2M3DT4H5M6.78S"`: every part is there, also when it is 0. Infinities have no such form.

@@ -6,6 +6,7 @@
 pub(crate) mod array;
 pub(crate) mod base64;
 pub(crate) mod calendar;
+pub(crate) mod composite;
 pub(crate) mod hstore;
 pub(crate) mod interval;
 pub(crate) mod json;
@@ -14,7 +15,8 @@ pub(crate) mod numeric;
 pub(crate) mod special;
 pub(crate) mod temporal;
 
-use array::NullElement;
+use array::ArrayForm;
+use composite::Attribute;
 use masked::Masked;
 use temporal::TimeForm;
 
@@ -30,6 +32,10 @@ pub(crate) struct Malformed(pub(crate) &'static str);
 pub(crate) enum Outcome {
     /// It is appended.
     Written,
+    /// The event form cannot hold all of it; what comes nearest is appended.
+    Altered,
+    /// As [`Outcome::Altered`], but where null may stand it takes the place of what was appended.
+    Beyond,
     /// The event form cannot hold it; what was appended must be taken back.
     Inexpressible,
 }
@@ -37,12 +43,12 @@ pub(crate) enum Outcome {
 /// What a decimal becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DecimalForm {
-    /// Unscaled bytes at this scale.
-    Unscaled(u32),
+    /// Unscaled bytes at this scale; a negative one counts zeros before the point.
+    Unscaled(i32),
     /// Unscaled bytes with the scale beside them.
     VariableScale,
     /// A JSON number at this scale.
-    Number(u32),
+    Number(i32),
     /// A 64-bit float.
     Double,
     /// Text at this scale, or as many digits as the value has.
@@ -85,7 +91,8 @@ pub(crate) enum Writer {
     Opaque(BinaryHandling),
     /// The same with the numbers of Java.
     OpaqueGeometric(BinaryHandling),
-    Array(Box<Writer>, NullElement),
+    Array(Box<ArrayForm>),
+    Composite(Box<[Attribute]>),
     /// Hidden or shortened.
     Masked(Box<Masked>),
 }
@@ -137,9 +144,9 @@ impl Writer {
             Self::Bytea(handling) => done(base64::bytea(text, *handling, out)),
             Self::DateDays => done(temporal::date_days(text, out)),
             Self::DateIso => done(temporal::date_iso(text, out)),
-            Self::Time(form) => done(temporal::time(text, *form, out)),
-            Self::TimeWithZone => done(temporal::time_with_zone(text, out)),
-            Self::IntervalMicros => done(interval::micros(text, out)),
+            Self::Time(form) => temporal::time(text, *form, out),
+            Self::TimeWithZone => temporal::time_with_zone(text, out),
+            Self::IntervalMicros => interval::micros(text, out),
             Self::IntervalIso => interval::iso(text, out),
             Self::SingleBit => done(special::single_bit(text, out)),
             Self::Bits(whole) => done(special::bits(text, *whole, out)),
@@ -159,7 +166,8 @@ impl Writer {
                 base64::bytes_json(&java, *handling, out);
                 Ok(Outcome::Written)
             }
-            Self::Array(element, null_element) => array::array(text, element, *null_element, out),
+            Self::Array(form) => array::array(text, form, out),
+            Self::Composite(attributes) => composite::composite(text, attributes, out),
             Self::Masked(masked) => masked.write(text, out),
             Self::Integer
             | Self::Text

@@ -50,6 +50,15 @@ impl<'a> Decimal<'a> {
         Ok((Self { fraction: kept, ..self }, 0))
     }
 
+    /// Without the last `places` digits before the point, as a negative scale keeps it; drops only zeros.
+    fn without_zeros(self, places: usize) -> Result<Self, Malformed> {
+        let (kept, dropped) = self.whole.split_at(self.whole.len().saturating_sub(places));
+        if dropped.iter().chain(self.fraction).any(|&digit| digit != b'0') {
+            return Err(Malformed("more digits than the column's negative scale"));
+        }
+        Ok(Self { whole: kept, fraction: b"", ..self })
+    }
+
     /// Without zeros at the end of the fraction.
     fn stripped(self) -> Self {
         let zeros = self.fraction.iter().rev().take_while(|&&digit| digit == b'0').count();
@@ -120,11 +129,16 @@ fn is_special(text: &[u8]) -> bool {
 
 /// A Connect `Decimal`. `NaN` and infinities have no form in it.
 #[inline]
-pub(crate) fn decimal(text: &[u8], scale: u32, out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
+pub(crate) fn decimal(text: &[u8], scale: i32, out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
     if is_special(text) {
         return Ok(Outcome::Inexpressible);
     }
-    let (decimal, zeros) = Decimal::parse(text)?.at_scale(scale as usize)?;
+    let decimal = Decimal::parse(text)?;
+    let (decimal, zeros) = if scale < 0 {
+        (decimal.without_zeros(scale.unsigned_abs() as usize)?, 0)
+    } else {
+        decimal.at_scale(scale.unsigned_abs() as usize)?
+    };
     out.push(b'"');
     decimal.unscaled_base64(zeros, out);
     out.push(b'"');
@@ -148,13 +162,14 @@ pub(crate) fn variable_scale(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, 
 /// A Connect `Decimal` as a JSON number, with `decimal.format=NUMERIC`.
 pub(crate) fn json_number(
     text: &[u8],
-    scale: u32,
+    scale: i32,
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Malformed> {
     if is_special(text) {
         return Ok(Outcome::Inexpressible);
     }
-    let (decimal, zeros) = Decimal::parse(text)?.at_scale(scale as usize)?;
+    let shown = usize::try_from(scale).unwrap_or(0);
+    let (decimal, zeros) = Decimal::parse(text)?.at_scale(shown)?;
     decimal.plain(zeros, out);
     Ok(Outcome::Written)
 }
@@ -336,7 +351,7 @@ mod tests {
         let mut out = Vec::new();
         match write(&mut out).unwrap() {
             Outcome::Written => String::from_utf8(out).unwrap(),
-            Outcome::Inexpressible => "inexpressible".to_owned(),
+            other => format!("{other:?}").to_lowercase(),
         }
     }
 
@@ -365,12 +380,28 @@ mod tests {
                 "{value}"
             );
         }
-        assert_eq!(text(|out| decimal(b"NaN", 2, out)), "inexpressible");
+        for special in ["NaN", "Infinity", "-Infinity"] {
+            assert_eq!(text(|out| decimal(special.as_bytes(), 2, out)), "inexpressible");
+            assert_eq!(text(|out| variable_scale(special.as_bytes(), out)), "inexpressible");
+            assert_eq!(text(|out| json_number(special.as_bytes(), 2, out)), "inexpressible");
+        }
         assert_eq!(
             decimal(b"1.234", 2, &mut Vec::new()).unwrap_err().0,
             "more fraction digits than the column's scale"
         );
         assert!(decimal(b"1e5", 2, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_negative_scale_counts_zeros_before_the_point() {
+        for (value, scale, expected) in
+            [("12300", -2, "ew=="), ("-99900", -2, "/Bk="), ("0", -2, "AA=="), ("100", -2, "AQ==")]
+        {
+            let bytes = text(|out| decimal(value.as_bytes(), scale, out));
+            assert_eq!(bytes, format!("\"{expected}\""), "{value}");
+            assert_eq!(text(|out| json_number(value.as_bytes(), scale, out)), value);
+        }
+        assert!(decimal(b"12345", -2, &mut Vec::new()).is_err());
     }
 
     #[test]
@@ -459,7 +490,7 @@ mod tests {
         ) {
             let sign = if negative { "-" } else { "" };
             let value = format!("{sign}{whole}.{fraction}");
-            let json = text(|out| decimal(value.as_bytes(), u32::try_from(fraction.len()).unwrap(), out));
+            let json = text(|out| decimal(value.as_bytes(), i32::try_from(fraction.len()).unwrap(), out));
             let bytes = BASE64_STANDARD.decode(json.trim_matches('"')).unwrap();
             let expected: BigInt = format!("{sign}{whole}{fraction}").parse().unwrap();
             prop_assert_eq!(bytes, expected.to_signed_bytes_be());

@@ -1,8 +1,8 @@
 //! `date`, `time`, `timestamp` and their zoned forms as the setting wants them. In: PostgreSQL's ISO text. Out: numbers
 //! since 1970-01-01 UTC, or ISO text.
 //!
-//! Source: Debezium documentation, "Temporal types". Values beyond a form's range are what Debezium makes of them:
-//! microseconds and milliseconds stop at the 64-bit limit, nanoseconds have no value.
+//! Source: Debezium documentation, "Temporal types". A moment beyond a form's range is the outermost the form can tell,
+//! so that order and the fact that there is a value survive; in nanoseconds Debezium has null, and so have we where it may stand.
 
 use super::calendar::{self, Day, MICROS_PER_SECOND, Moment, SECONDS_PER_DAY};
 use super::{Malformed, Outcome};
@@ -44,23 +44,30 @@ pub(crate) fn date_iso(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> 
     Ok(())
 }
 
-/// `time` since midnight, or as `"13:51:30.123Z"`; ISO text has no 24:00.
+/// `time` since midnight, or as `"13:51:30.123Z"`; ISO text has no 24:00, which becomes 00:00.
 #[inline]
-pub(crate) fn time(text: &[u8], form: TimeForm, out: &mut Vec<u8>) -> Result<(), Malformed> {
+pub(crate) fn time(text: &[u8], form: TimeForm, out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
     let micros = calendar::time(text)?;
     match form {
         TimeForm::Number(Unit::Millis) => integer(micros / 1_000, out),
         TimeForm::Number(Unit::Micros) => integer(micros, out),
         TimeForm::Number(Unit::Nanos) => integer(micros * 1_000, out),
-        TimeForm::Iso => clock_iso(micros % (SECONDS_PER_DAY * MICROS_PER_SECOND), out),
+        TimeForm::Iso => {
+            clock_iso(micros % (SECONDS_PER_DAY * MICROS_PER_SECOND), out);
+            return Ok(clock_outcome(text));
+        }
     }
-    Ok(())
+    Ok(Outcome::Written)
 }
 
-/// `timetz` as `"11:51:30.123789Z"`, in UTC.
-pub(crate) fn time_with_zone(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+/// `timetz` as `"11:51:30.123789Z"`, in UTC; 24:00 becomes 00:00.
+pub(crate) fn time_with_zone(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
     clock_iso(calendar::time_with_offset(text)?, out);
-    Ok(())
+    Ok(clock_outcome(text))
+}
+
+fn clock_outcome(text: &[u8]) -> Outcome {
+    if text.starts_with(b"24:") { Outcome::Altered } else { Outcome::Written }
 }
 
 fn clock_iso(micros_of_day: i64, out: &mut Vec<u8>) {
@@ -85,14 +92,16 @@ pub(crate) fn timestamp(
             return Ok(Outcome::Written);
         }
     };
-    let Some(value) = since_epoch(moment, unit) else {
-        return Ok(Outcome::Inexpressible);
-    };
-    integer(value, out);
-    Ok(Outcome::Written)
+    if let Some(value) = since_epoch(moment, unit) {
+        integer(value, out);
+        return Ok(Outcome::Written);
+    }
+    let before = matches!(moment, Moment::Finite { seconds, .. } if seconds < 0);
+    integer(if before { i64::MIN } else { i64::MAX }, out);
+    Ok(if unit == Unit::Nanos { Outcome::Beyond } else { Outcome::Altered })
 }
 
-/// `None` for finite moments that nanoseconds cannot count.
+/// `None` for a finite moment that 64 bits of this unit cannot count.
 #[inline]
 fn since_epoch(moment: Moment, unit: Unit) -> Option<i64> {
     let (seconds, micros) = match (moment, unit) {
@@ -106,8 +115,7 @@ fn since_epoch(moment: Moment, unit: Unit) -> Option<i64> {
     };
     match unit {
         Unit::Millis => Some(seconds * 1_000 + micros / 1_000),
-        // As Java's TimeUnit: the seconds stop at the limit, the sum wraps.
-        Unit::Micros => Some(seconds.saturating_mul(MICROS_PER_SECOND).wrapping_add(micros)),
+        Unit::Micros => seconds.checked_mul(MICROS_PER_SECOND)?.checked_add(micros),
         Unit::Nanos => i64::try_from(
             (i128::from(seconds) * i128::from(MICROS_PER_SECOND) + i128::from(micros)) * 1_000,
         )
@@ -205,8 +213,12 @@ mod tests {
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<Outcome, Malformed>) -> String {
         let mut out = Vec::new();
-        match write(&mut out).unwrap() {
-            Outcome::Written => String::from_utf8(out).unwrap(),
+        let outcome = write(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        match outcome {
+            Outcome::Written => text,
+            Outcome::Altered => format!("altered {text}"),
+            Outcome::Beyond => format!("beyond {text}"),
             Outcome::Inexpressible => "inexpressible".to_owned(),
         }
     }
@@ -238,9 +250,18 @@ mod tests {
             ("4713-12-31 23:59:59.999999 BC", TimeForm::Iso, "\"-4712-12-31T23:59:59.999999Z\""),
             ("0001-01-01 00:00:00 BC", micros, "-62167219200000000"),
             ("294246-01-01 23:59:59.999999", micros, "9223339795199999999"),
-            ("294276-12-31 23:59:59.999999", micros, "-9223372036853775810"),
+            ("294247-01-10 04:00:54.775807", micros, "9223372036854775807"),
+            ("294247-01-10 04:00:54.775808", micros, "altered 9223372036854775807"),
+            ("294276-12-31 23:59:59.999999", micros, "altered 9223372036854775807"),
+            ("294276-12-31 23:59:59.999999", TimeForm::Iso, "\"+294276-12-31T23:59:59.999999Z\""),
             ("294276-12-31 23:59:59.999999", millis, "9224318015999999"),
-            ("294276-12-31 23:59:59.999999", nanos, "inexpressible"),
+            ("294276-12-31 23:59:59.999999", nanos, "beyond 9223372036854775807"),
+            ("9999-12-31 00:00:00", nanos, "beyond 9223372036854775807"),
+            ("2262-04-11 23:47:16.854775", nanos, "9223372036854775000"),
+            ("2262-04-11 23:47:16.854776", nanos, "beyond 9223372036854775807"),
+            ("1677-09-21 00:12:43.145225", nanos, "-9223372036854775000"),
+            ("1677-09-21 00:12:43.145224", nanos, "beyond -9223372036854775808"),
+            ("4713-01-01 00:00:00 BC", nanos, "beyond -9223372036854775808"),
             ("infinity", micros, "9223372036825200000"),
             ("-infinity", micros, "-9223372036832400000"),
             ("infinity", millis, "9223372036825200"),
@@ -290,22 +311,22 @@ mod tests {
             ("13:51:30.123", millis, "49890123"),
             ("13:51:30.123789", nanos, "49890123789000"),
             ("24:00:00", micros, "86400000000"),
-            ("24:00:00", TimeForm::Iso, "\"00:00:00Z\""),
+            ("24:00:00", millis, "86400000"),
+            ("24:00:00", nanos, "86400000000000"),
+            ("24:00:00", TimeForm::Iso, "altered \"00:00:00Z\""),
+            ("23:59:59.999999", nanos, "86399999999000"),
             ("00:00:00.000001", TimeForm::Iso, "\"00:00:00.000001Z\""),
             ("13:51:30.120", TimeForm::Iso, "\"13:51:30.12Z\""),
         ] {
-            assert_eq!(
-                written(|out| time(text.as_bytes(), form, out).map(|()| Outcome::Written)),
-                expected
-            );
+            assert_eq!(written(|out| time(text.as_bytes(), form, out)), expected);
         }
         for (text, expected) in [
             ("2016-11-04", "\"2016-11-04Z\""),
             ("0001-01-01", "\"0001-01-01Z\""),
             ("5874897-12-31", "\"+5874897-12-31Z\""),
             ("4713-01-01 BC", "\"-4712-01-01Z\""),
-            ("infinity", "\"-5877611-06-21Z\""),
-            ("-infinity", "\"-5877611-06-22Z\""),
+            ("infinity", "\"+5881580-07-11Z\""),
+            ("-infinity", "\"-5877641-06-23Z\""),
         ] {
             assert_eq!(
                 written(|out| date_iso(text.as_bytes(), out).map(|()| Outcome::Written)),
@@ -316,9 +337,13 @@ mod tests {
             written(|out| date_days(b"2016-11-04", out).map(|()| Outcome::Written)),
             "17109"
         );
-        assert_eq!(
-            written(|out| time_with_zone(b"13:51:30.123+02", out).map(|()| Outcome::Written)),
-            "\"11:51:30.123Z\""
-        );
+        for (text, expected) in [
+            ("13:51:30.123+02", "\"11:51:30.123Z\""),
+            ("24:00:00+00", "altered \"00:00:00Z\""),
+            ("24:00:00-15:59:59", "altered \"15:59:59Z\""),
+            ("00:00:00+15:59:59", "\"08:00:01Z\""),
+        ] {
+            assert_eq!(written(|out| time_with_zone(text.as_bytes(), out)), expected, "{text}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::replay::OwnedRecord;
 
 /// Differences shown for one case.
-const SHOWN_MAX: usize = 12;
+const SHOWN_MAX: usize = 200;
 
 pub(crate) fn differences(recorded: &Value, records: &[OwnedRecord]) -> Vec<String> {
     let schemas = &recorded["schemas"];

@@ -144,12 +144,14 @@ impl Catalog {
                 base: Box::new(self.data_type(number(&found["base"]))),
                 type_modifier: found["modifier"].as_i64().unwrap().try_into().unwrap(),
             },
-            ("c", _) => TypeKind::Composite,
+            // What is captured does not say its attributes; nothing here needs them.
+            ("c", _) => TypeKind::Composite { schema: String::new(), attributes: Vec::new() },
             ("r", _) => TypeKind::Range,
             ("m", _) => TypeKind::Multirange,
-            (_, "A") => {
-                TypeKind::Array { element: Box::new(self.data_type(number(&found["element"]))) }
-            }
+            (_, "A") => TypeKind::Array {
+                element: Box::new(self.data_type(number(&found["element"]))),
+                delimiter: b',',
+            },
             _ => TypeKind::Base,
         };
         DataType { oid: Oid(oid), name: text(&found["name"]), kind }

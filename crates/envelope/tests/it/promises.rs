@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use envelope::{
-    Column, ColumnTreatment, DataType, EncoderSettings, EnvelopeError, OldRow, Scratch,
-    SnapshotMarker, SourcePosition, Table, TablePlan, TypeKind,
+    Attribute, Column, ColumnTreatment, DataType, EncoderSettings, EnvelopeError, Notice, OldRow,
+    Scratch, SnapshotMarker, SourcePosition, Table, TablePlan, TimePrecision, TypeKind,
+    UnmappedTypes,
 };
 use pgoutput::{EventId, Lsn, Oid, ReplicaIdentity, TupleValue};
 
@@ -142,30 +143,203 @@ fn a_key_change_header_shows_decimals_as_digits() {
     assert_eq!(records[2].headers[0], ("__debezium.oldkey".to_owned(), b"{\"id\":1.50}".to_vec()));
 }
 
+/// What Debezium drops in silence is dropped as well, so that its consumers see what they know, but it is told.
 #[test]
-fn a_type_without_event_form_is_refused_by_name_with_the_way_out() {
-    for (data_type, reason) in [
-        (base("pg_lsn"), ""),
-        (DataType { kind: TypeKind::Composite, ..base("pair") }, ": it is a composite type"),
-        (
-            DataType {
-                kind: TypeKind::Array { element: Box::new(base("money")) },
-                ..base("_money")
-            },
-            ": arrays of this element type have none",
-        ),
+fn a_column_without_debezium_form_is_left_out_and_told_by_name() {
+    let money = TypeKind::Array { element: Box::new(base("money")), delimiter: b',' };
+    for data_type in [
+        base("pg_lsn"),
+        base("box"),
+        DataType { kind: TypeKind::Multirange, ..base("int4multirange") },
+        DataType { kind: TypeKind::Range, ..base("floatrange") },
+        DataType { kind: TypeKind::Unknown, ..base("type 99") },
+        DataType { kind: money, ..base("_money") },
+        pair(),
     ] {
         let type_name = data_type.name.clone();
         let columns = vec![column("id", base("int4"), true), column("odd", data_type, false)];
-        let error = compile(columns, plain_settings()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "[EN001] column public.item.odd has type {type_name}, which has no form in an event{reason}\n  \
-                 fix: add public.item.odd to column.exclude.list"
-            )
-        );
+        let plan = compile(columns, plain_settings()).unwrap();
+        let [notice] = &plan.omitted()[..] else { panic!("{:?}", plan.omitted()) };
+        assert_eq!(notice.code(), "NT001");
+        assert_eq!((&*notice.column, &*notice.type_name), ("public.item.odd", &*type_name));
+        assert!(notice.to_string().contains("tributary.unmapped.types=capture"));
+        let records = inserted(&plan, &[Some("1"), Some("whatever")]).unwrap();
+        assert_eq!(after(&records).to_string(), r#"{"id":1}"#);
     }
+}
+
+/// A row type of a number and a text.
+fn pair() -> DataType {
+    let attribute = |name: &str, type_name: &str| Attribute {
+        name: name.to_owned(),
+        data_type: base(type_name),
+        type_modifier: -1,
+    };
+    let attributes = vec![attribute("a", "int4"), attribute("b", "text")];
+    let kind = TypeKind::Composite { schema: "public".to_owned(), attributes };
+    DataType { kind, ..base("pair") }
+}
+
+fn array_of(element: DataType) -> DataType {
+    let name = format!("_{}", element.name);
+    let delimiter = if element.name == "box" { b';' } else { b',' };
+    DataType { kind: TypeKind::Array { element: Box::new(element), delimiter }, ..base(&name) }
+}
+
+fn domain(name: &str, over: DataType) -> DataType {
+    DataType { kind: TypeKind::Domain { base: Box::new(over), type_modifier: -1 }, ..base(name) }
+}
+
+/// Each value can be read back from its event. Shown are type, PostgreSQL's text, and the JSON of its event.
+#[test]
+fn capture_keeps_all_of_every_value_without_debezium_form() {
+    let enumeration = TypeKind::Enum { labels: vec!["off".to_owned(), "on".to_owned()] };
+    let switch = DataType { kind: enumeration, ..base("switch") };
+    for (data_type, text, expected) in [
+        (base("tsquery"), "'fat' <-> 'cat'", r#""'fat' <-> 'cat'""#),
+        (base("pg_lsn"), "16/B374D848", r#""16/B374D848""#),
+        (base("xid"), "77", r#""77""#),
+        (base("cube"), "(1, 2),(3, 4)", r#""(1, 2),(3, 4)""#),
+        (base("box"), "(1,1),(0,0)", r#""(1,1),(0,0)""#),
+        (base("circle"), "<(10,4),10>", r#""<(10,4),10>""#),
+        (
+            DataType { kind: TypeKind::Multirange, ..base("int4multirange") },
+            "{[1,3),[5,8)}",
+            r#""{[1,3),[5,8)}""#,
+        ),
+        (pair(), r#"(1,"a ""b""")"#, r#"{"a":1,"b":"a \"b\""}"#),
+        (array_of(pair()), r#"{"(1,two)","(,)"}"#, r#"[{"a":1,"b":"two"},{"a":null,"b":null}]"#),
+        (array_of(base("money")), r#"{$1.00,"$2,000.00",NULL}"#, r#"["ZA==","Aw1A",null]"#),
+        (array_of(base("interval")), r#"{"1 day","2 days"}"#, "[86400000000,172800000000]"),
+        (array_of(base("xml")), "{<a/>}", r#"["<a/>"]"#),
+        (array_of(base("varbit")), "{101,1}", r#"["BQ==","AQ=="]"#),
+        (array_of(base("bit")), "{1,0}", "[true,false]"),
+        (array_of(base("name")), "{a,b}", r#"["a","b"]"#),
+        (array_of(base("box")), "{(1,1),(0,0);(3,3),(2,2)}", r#"["(1,1),(0,0)","(3,3),(2,2)"]"#),
+        (array_of(domain("nmtok", base("text"))), "{bar,baz}", r#"["bar","baz"]"#),
+        (array_of(domain("days", base("date"))), "{2016-11-04,NULL}", "[17109,null]"),
+        (array_of(domain("d", switch.clone())), "{on}", r#"["on"]"#),
+        (domain("d", domain("e", pair())), "(1,two)", r#"{"a":1,"b":"two"}"#),
+        (DataType { kind: TypeKind::Unknown, ..base("type 99") }, "gone", r#""gone""#),
+    ] {
+        let settings =
+            EncoderSettings { unmapped_types: UnmappedTypes::Capture, ..plain_settings() };
+        let name = data_type.name.clone();
+        let columns = vec![column("id", base("int4"), true), column("v", data_type, false)];
+        let plan = compile(columns, settings).unwrap();
+        assert!(plan.omitted().is_empty(), "{name}");
+        let records = inserted(&plan, &[Some("1"), Some(text)]).unwrap();
+        let value = String::from_utf8(records[0].value.clone().unwrap()).unwrap();
+        assert!(value.contains(&format!("\"v\":{expected}}},")), "{name}: {value}");
+    }
+}
+
+#[test]
+fn a_domain_over_an_enum_shows_its_labels() {
+    let labels = TypeKind::Enum { labels: vec!["off".to_owned(), "on".to_owned()] };
+    let column = column("id", domain("d_en", DataType { kind: labels, ..base("e_d") }), true);
+    let plan = compile(vec![column], EncoderSettings::new("shop", "postgres", "1")).unwrap();
+    let records = inserted(&plan, &[Some("on")]).unwrap();
+    let key = String::from_utf8(records[0].key.clone().unwrap()).unwrap();
+    assert!(key.contains(r#""name":"io.debezium.data.Enum""#), "{key}");
+    assert!(key.contains(r#""allowed":"off,on""#), "{key}");
+    assert!(key.ends_with(r#""payload":{"id":"on"}}"#), "{key}");
+}
+
+/// Rows that differ in that column only must not fall together.
+#[test]
+fn a_key_column_without_debezium_form_stays_in_the_key() {
+    let plan = compile(vec![column("id", base("pg_lsn"), true)], plain_settings()).unwrap();
+    let records = inserted(&plan, &[Some("0/1")]).unwrap();
+    assert_eq!(records[0].key.as_deref(), Some(&br#"{"id":"0/1"}"#[..]));
+    assert_eq!(after(&records).to_string(), "{}");
+}
+
+/// `numeric(5,-2)`: the schema says how to read the bytes.
+#[test]
+fn a_negative_scale_is_in_the_schema() {
+    let mut hundreds = column("id", base("numeric"), true);
+    hundreds.type_modifier = (5 << 16 | 0x7FE) + 4;
+    let plan = compile(vec![hundreds], EncoderSettings::new("shop", "postgres", "1")).unwrap();
+    let records = inserted(&plan, &[Some("12300")]).unwrap();
+    let key = String::from_utf8(records[0].key.clone().unwrap()).unwrap();
+    assert!(
+        key.contains(r#""parameters":{"scale":"-2","connect.decimal.precision":"5"}"#),
+        "{key}"
+    );
+    assert!(key.ends_with(r#""payload":{"id":"ew=="}}"#), "{key}");
+}
+
+/// Notices of some rows, and how the last of them looks.
+fn noticed(data_type: DataType, texts: &[&str]) -> (Vec<Notice>, serde_json::Value) {
+    let columns = vec![column("id", base("int4"), true), column("v", data_type, false)];
+    let plan = compile(columns, plain_settings()).unwrap();
+    let mut scratch = Scratch::default();
+    let mut records = Vec::new();
+    for text in texts {
+        records.clear();
+        let mut out = |record: envelope::Record<'_>| records.push(OwnedRecord::new(record));
+        plan.insert(&position(), &row(&[Some("1"), Some(text)]), &mut out, &mut scratch).unwrap();
+    }
+    (scratch.take_notices(), after(&records)["v"].clone())
+}
+
+#[test]
+fn what_a_form_cannot_hold_is_told_once_per_column() {
+    for (data_type, text, shown) in [
+        (base("numeric"), "NaN", "null"),
+        (base("numeric"), "-Infinity", "null"),
+        (base("timestamp"), "294276-12-31 23:59:59.999999", "9223372036854775807"),
+        (base("timetz"), "24:00:00+00", r#""00:00:00Z""#),
+        (base("interval"), "178000000 years", "9223372036854775807"),
+        (array_of(base("int4")), "{{1,2},{3,4}}", "[1,2,3,4]"),
+        (array_of(base("numeric")), "{NaN}", "[null]"),
+    ] {
+        let name = data_type.name.clone();
+        let (notices, value) = noticed(data_type, &[text, text]);
+        assert_eq!(value.to_string(), shown, "{name}");
+        let codes: Vec<&str> = notices.iter().map(Notice::code).collect();
+        assert_eq!(codes, ["NT002"], "{name}");
+        assert_eq!(notices[0].column, "public.item.v");
+        assert!(!notices[0].to_string().contains(text), "values stay out of messages");
+    }
+    for (data_type, text) in [(base("date"), "infinity"), (base("time"), "24:00:00")] {
+        assert_eq!(noticed(data_type, &[text]).0, []);
+    }
+}
+
+/// Debezium has null there and its consumers know that; where null cannot stand, the outermost moment keeps the order.
+#[test]
+fn a_moment_that_nanoseconds_cannot_count_never_stops_a_connector() {
+    for (not_null, shown) in [(false, "null"), (true, "9223372036854775807")] {
+        let columns =
+            vec![column("id", base("int4"), true), column("v", base("timestamp"), not_null)];
+        let settings =
+            EncoderSettings { time_precision: TimePrecision::Nanoseconds, ..plain_settings() };
+        let plan = compile(columns, settings).unwrap();
+        let records = inserted(&plan, &[Some("1"), Some("9999-12-31 00:00:00")]).unwrap();
+        assert_eq!(after(&records)["v"].to_string(), shown);
+    }
+}
+
+/// An update that leaves a large value alone: null looks like NULL, so it is told, and a NOT NULL column has nothing to
+/// show.
+#[test]
+fn an_unchanged_value_without_placeholder_is_told_and_never_made_up() {
+    let update = |not_null: bool| {
+        let floats = column("v", array_of(base("float8")), not_null);
+        let plan =
+            compile(vec![column("id", base("int4"), true), floats], plain_settings()).unwrap();
+        let (mut scratch, mut records) = (Scratch::default(), Vec::new());
+        let after = [TupleValue::Text(b"1"), TupleValue::UnchangedToast];
+        let mut out = |record: envelope::Record<'_>| records.push(OwnedRecord::new(record));
+        plan.update(&position(), OldRow::Absent, &after, &mut out, &mut scratch)
+            .map(|()| (scratch.take_notices(), records))
+    };
+    let (notices, records) = update(false).unwrap();
+    assert_eq!(after(&records).to_string(), r#"{"id":1,"v":null}"#);
+    assert_eq!(notices[0].code(), "NT003");
+    assert_eq!(update(true).err().unwrap().code(), "EN009");
 }
 
 #[test]
@@ -205,7 +379,10 @@ fn a_row_that_does_not_fit_the_table_is_an_error() {
 #[test]
 fn every_error_has_its_page() {
     let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-    for code in ["EN001", "EN002", "EN003", "EN004", "EN005", "EN006", "EN007", "EN008", "EN010"] {
+    for code in [
+        "EN002", "EN003", "EN004", "EN005", "EN006", "EN007", "EN008", "EN009", "EN010", "NT001",
+        "NT002", "NT003",
+    ] {
         let page = std::fs::read_to_string(pages.join(format!("{code}.md"))).unwrap();
         assert!(page.starts_with(&format!("# {code}: ")), "{code}");
     }

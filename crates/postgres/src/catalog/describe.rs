@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::{Row, Statement};
 
 use super::tables::{replica_identity, table_kind};
-use super::{ColumnDescription, TableDescription, TypeDescription, TypeKind};
+use super::{AttributeDescription, ColumnDescription, TableDescription, TypeDescription, TypeKind};
 use crate::{Connection, PostgresError};
 
 const ACTION: &str = "describe a table";
@@ -55,14 +55,21 @@ WITH RECURSIVE wanted(oid) AS ( \
   SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped \
   UNION SELECT $1::oid \
   UNION \
-  SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE e.oid END \
-  FROM wanted w JOIN pg_type t ON t.oid = w.oid LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid \
-  WHERE t.typtype = 'd' OR e.oid IS NOT NULL) \
+  SELECT part.oid FROM wanted w JOIN pg_type t ON t.oid = w.oid CROSS JOIN LATERAL ( \
+    SELECT t.typbasetype WHERE t.typtype = 'd' \
+    UNION ALL SELECT e.oid FROM pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid \
+    UNION ALL SELECT a.atttypid FROM pg_attribute a \
+      WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) part(oid)) \
 SELECT t.oid, n.nspname::text, t.typname::text, t.typtype::text, e.oid, t.typbasetype, t.typtypmod, \
        CASE WHEN t.typtype = 'e' THEN \
-         ARRAY(SELECT l.enumlabel::text FROM pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder) END \
+         ARRAY(SELECT l.enumlabel::text FROM pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder) END, \
+       e.typdelim, c.names, c.types, c.modifiers \
 FROM wanted w JOIN pg_type t ON t.oid = w.oid JOIN pg_namespace n ON n.oid = t.typnamespace \
-     LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid";
+     LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid LEFT JOIN LATERAL ( \
+       SELECT array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.atttypid ORDER BY a.attnum), \
+              array_agg(a.atttypmod ORDER BY a.attnum) \
+       FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped \
+     ) c(names, types, modifiers) ON t.typtype = 'c'";
 
 /// Describes a table as the catalog has it now; `None` when it does not exist (any more).
 pub async fn describe_table(
@@ -137,21 +144,31 @@ struct TypeRow {
     name: String,
     typtype: String,
     element: Option<Oid>,
+    delimiter: u8,
     base: Oid,
     type_modifier: i32,
     labels: Option<Vec<String>>,
+    attributes: Vec<(String, Oid, i32)>,
 }
 
 impl TypeRow {
     fn read(row: &Row) -> (Oid, Self) {
+        let names: Vec<String> = row.get::<_, Option<_>>(9).unwrap_or_default();
+        let types: Vec<u32> = row.get::<_, Option<_>>(10).unwrap_or_default();
+        let modifiers: Vec<i32> = row.get::<_, Option<_>>(11).unwrap_or_default();
+        let attributes = names.into_iter().zip(types).zip(modifiers);
         let type_row = Self {
             schema: row.get(1),
             name: row.get(2),
             typtype: row.get(3),
             element: row.get::<_, Option<u32>>(4).map(Oid),
+            delimiter: row.get::<_, Option<i8>>(8).map_or(b',', i8::cast_unsigned),
             base: Oid(row.get(5)),
             type_modifier: row.get(6),
             labels: row.get(7),
+            attributes: attributes
+                .map(|((name, type_oid), modifier)| (name, Oid(type_oid), modifier))
+                .collect(),
         };
         (Oid(row.get(0)), type_row)
     }
@@ -168,7 +185,8 @@ fn resolve(oid: Oid, types: &HashMap<Oid, TypeRow>, depth: usize) -> TypeDescrip
     };
     let kind = match (found.typtype.as_str(), found.element) {
         ("b", Some(element)) => {
-            TypeKind::Array { element: Box::new(resolve(element, types, below)) }
+            let element = Box::new(resolve(element, types, below));
+            TypeKind::Array { element, delimiter: found.delimiter }
         }
         ("b", None) => TypeKind::Base,
         ("e", _) => TypeKind::Enum { labels: found.labels.clone().unwrap_or_default() },
@@ -176,7 +194,17 @@ fn resolve(oid: Oid, types: &HashMap<Oid, TypeRow>, depth: usize) -> TypeDescrip
             base: Box::new(resolve(found.base, types, below)),
             type_modifier: found.type_modifier,
         },
-        ("c", _) => TypeKind::Composite,
+        ("c", _) => TypeKind::Composite {
+            attributes: found
+                .attributes
+                .iter()
+                .map(|(name, type_oid, type_modifier)| AttributeDescription {
+                    name: name.clone(),
+                    type_: resolve(*type_oid, types, below),
+                    type_modifier: *type_modifier,
+                })
+                .collect(),
+        },
         ("r", _) => TypeKind::Range,
         ("m", _) => TypeKind::Multirange,
         _ => TypeKind::Unknown,

@@ -105,15 +105,31 @@ pub enum TypeKind {
     Array {
         /// The element's type.
         element: Box<TypeDescription>,
+        /// `typdelim`: what stands between two elements in the text of an array.
+        delimiter: u8,
     },
-    /// A row type.
-    Composite,
+    /// A row type, with its attributes in order; dropped ones are not among them.
+    Composite {
+        /// The attributes.
+        attributes: Vec<AttributeDescription>,
+    },
     /// A range.
     Range,
     /// A multirange.
     Multirange,
     /// Dropped meanwhile, or a pseudo-type.
     Unknown,
+}
+
+/// One attribute of a row type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeDescription {
+    /// Its name.
+    pub name: String,
+    /// Its type, resolved to the bottom.
+    pub type_: TypeDescription,
+    /// `atttypmod`, -1 for none.
+    pub type_modifier: i32,
 }
 
 /// What kind of table it is, as far as publications care.

@@ -26,7 +26,7 @@ fn column<'a>(table: &'a TableDescription, name: &str) -> &'a ColumnDescription 
 fn names(type_: &TypeDescription) -> Vec<String> {
     let below = match &type_.kind {
         TypeKind::Domain { base, .. } => names(base),
-        TypeKind::Array { element } => names(element),
+        TypeKind::Array { element, .. } => names(element),
         _ => Vec::new(),
     };
     [vec![type_.name.clone()], below].concat()
@@ -45,9 +45,10 @@ async fn types_are_resolved_to_the_bottom() {
          ALTER TYPE mood ADD VALUE 'so so' BEFORE 'ok';
          CREATE DOMAIN code AS varchar(8) NOT NULL;
          CREATE DOMAIN codes AS code;
-         CREATE TYPE pair AS (a int, b int);
+         CREATE TYPE pair AS (a int, b int, c codes);
+         ALTER TYPE pair DROP ATTRIBUTE b;
          CREATE TABLE t (i int, n numeric(10, 2), m mood, ms mood[], d code, dd codes, ds code[],
-                         p pair, r int4range, mr int4multirange, v int2vector, ts timestamptz(3)[])",
+                         p pair, bs box[], r int4range, mr int4multirange, v int2vector, ts timestamptz(3)[])",
     )
     .await
     .unwrap();
@@ -57,7 +58,9 @@ async fn types_are_resolved_to_the_bottom() {
     assert_eq!(kind("i"), TypeKind::Base);
     assert_eq!(column(&table, "n").type_modifier, (10 << 16 | 2) + 4);
     assert_eq!(kind("m"), TypeKind::Enum { labels: labels.clone() });
-    let TypeKind::Array { element } = kind("ms") else { panic!("{:?}", kind("ms")) };
+    let TypeKind::Array { element, delimiter: b',' } = kind("ms") else {
+        panic!("{:?}", kind("ms"))
+    };
     assert_eq!((element.name.as_str(), element.kind), ("mood", TypeKind::Enum { labels }));
     assert_eq!(names(&column(&table, "dd").type_), ["codes", "code", "varchar"]);
     let TypeKind::Domain { base, type_modifier: -1 } = kind("dd") else {
@@ -65,7 +68,16 @@ async fn types_are_resolved_to_the_bottom() {
     };
     assert!(matches!(base.kind, TypeKind::Domain { type_modifier: 12, .. }), "{base:?}");
     assert_eq!(names(&column(&table, "ds").type_), ["_code", "code", "varchar"]);
-    assert_eq!(kind("p"), TypeKind::Composite);
+    let TypeKind::Composite { attributes } = kind("p") else { panic!("{:?}", kind("p")) };
+    let attributes: Vec<_> = attributes
+        .iter()
+        .map(|attribute| (attribute.name.as_str(), names(&attribute.type_)))
+        .collect();
+    assert_eq!(
+        attributes,
+        [("a", strings(&["int4"])), ("c", strings(&["codes", "code", "varchar"]))]
+    );
+    assert!(matches!(kind("bs"), TypeKind::Array { delimiter: b';', .. }), "{:?}", kind("bs"));
     assert_eq!(kind("r"), TypeKind::Range);
     assert_eq!(kind("mr"), TypeKind::Multirange);
     assert_eq!(kind("v"), TypeKind::Base, "int2vector is written with spaces: no true array");

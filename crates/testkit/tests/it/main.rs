@@ -4,6 +4,7 @@ mod check;
 mod columns;
 mod context;
 mod dev;
+mod differences;
 mod golden;
 mod heartbeat;
 mod idle;

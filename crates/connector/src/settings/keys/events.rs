@@ -21,10 +21,10 @@ pub(super) const EVENTS: &[Key] = &[
     supported("binary.handling.mode", "bytes", "`bytes`, `base64`, `base64-url-safe` or `hex`."),
     supported("money.fraction.digits", "2", "Digits after the point of `money`."),
     supported("hstore.handling.mode", "json", "`json` or `map`."),
-    not_yet(
+    supported(
         "include.unknown.datatypes",
         "false",
-        "exclude columns of such types with `column.exclude.list`; `tributary check` names them",
+        "Columns of types without a form of their own are the bytes of their text, as `binary.handling.mode` writes bytes. Some array types are left out all the same, as Debezium leaves them out: see `tributary.unmapped.types`.",
     ),
     supported(
         "unavailable.value.placeholder",

@@ -64,6 +64,11 @@ pub(super) const KEYS: &[Key] = &[
         "What a snapshot does with a `date` before Christ: `lost` gives the same year after Christ, as Debezium's snapshot does (its stream does not), and warns; `kept` gives what the stream gives. Connectors made by flags have `kept`.",
     ),
     supported(
+        "tributary.unmapped.types",
+        "omit",
+        "What becomes of a column whose type Debezium has no form for, like composite types, multiranges and arrays of domains: `omit` leaves it out, as Debezium does, and says so once; `capture` takes it, in the form `docs/reference/types.md` tells. Connectors made by flags have `capture`.",
+    ),
+    supported(
         "tributary.gap.policy",
         "fail",
         "What happens when the source no longer has what the checkpoint needs: `fail` stops and says what is missing.",
