@@ -216,3 +216,138 @@ fn decimal(text: &[u8], form: DecimalForm, out: &mut Vec<u8>) -> Result<Outcome,
         DecimalForm::Digits(scale) => numeric::digits(text, scale, out),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use array::NullElement;
+    use proptest::prelude::*;
+    use temporal::Unit;
+
+    /// Each writer in each of its modes, with an array and a row of it.
+    fn writers() -> Vec<Writer> {
+        let decimals = [-3, 0, 2, 40].into_iter().flat_map(|scale| {
+            let digits = DecimalForm::Digits(u32::try_from(scale).ok());
+            [DecimalForm::Unscaled(scale), DecimalForm::Number(scale), digits]
+        });
+        let decimals = decimals.chain([DecimalForm::VariableScale, DecimalForm::Double]);
+        let binaries = [
+            BinaryHandling::Bytes,
+            BinaryHandling::Base64,
+            BinaryHandling::Base64UrlSafe,
+            BinaryHandling::Hex,
+        ];
+        let times = [
+            TimeForm::Number(Unit::Millis),
+            TimeForm::Number(Unit::Micros),
+            TimeForm::Number(Unit::Nanos),
+            TimeForm::Iso,
+        ];
+        let mut all = vec![
+            Writer::Boolean,
+            Writer::Integer,
+            Writer::Float,
+            Writer::Text,
+            Writer::DateDays,
+            Writer::DateIso,
+            Writer::TimeWithZone,
+            Writer::IntervalMicros,
+            Writer::IntervalIso,
+            Writer::SingleBit,
+            Writer::Bits(true),
+            Writer::Bits(false),
+            Writer::Point,
+            Writer::Geometry,
+            Writer::Vector,
+            Writer::SparseVector,
+            Writer::HstoreText,
+            Writer::HstoreObject,
+        ];
+        all.extend(decimals.flat_map(|form| {
+            [Writer::Decimal(form), Writer::Money(0, form), Writer::Money(18, form)]
+        }));
+        all.extend(binaries.into_iter().flat_map(|handling| {
+            [Writer::Bytea(handling), Writer::Opaque(handling), Writer::OpaqueGeometric(handling)]
+        }));
+        all.extend(
+            times.into_iter().flat_map(|form| [Writer::Time(form), Writer::Timestamp(form)]),
+        );
+        all.extend((0..=6).map(Writer::TimestampWithZone));
+        let nested: Vec<Writer> = all.iter().flat_map(nested).collect();
+        all.extend(nested);
+        all
+    }
+
+    fn nested(element: &Writer) -> [Writer; 2] {
+        let array = ArrayForm {
+            element: element.clone(),
+            null_element: NullElement::Null,
+            delimiter: b',',
+        };
+        let attribute = Attribute { member: (*b"\"a\":").into(), writer: element.clone() };
+        [Writer::Array(Box::new(array)), Writer::Composite(Box::new([attribute]))]
+    }
+
+    /// What is written is JSON.
+    fn check(text: &str) {
+        for writer in writers() {
+            let mut out = Vec::new();
+            let outcome = writer.write(text.as_bytes(), &mut out);
+            if matches!(outcome, Ok(Outcome::Written | Outcome::Altered | Outcome::Beyond)) {
+                let json = serde_json::from_slice::<serde_json::Value>(&out);
+                // JSON has no end of digits, the reader of this test has.
+                let is_number = out.first().is_some_and(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+                assert!(json.is_ok() || is_number, "{writer:?} {text:?}: {json:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_at_the_limits_of_numbers_are_written_or_refused() {
+        for text in [
+            "1e2147483647",
+            "1e-2147483648",
+            "0e99999999999",
+            "-",
+            ".",
+            "-.5",
+            "99999999999999999999999999999999999999999999999999999999999999999999.5",
+            "$0.0000000000000000000000000000000000000000000000000000000000000001",
+            "$999999999999999999999999999999999999999999999999999999",
+            "2147483647 years 2147483647 mons 2147483647 days 2562047788:00:54.775807",
+            "-178956970 years -8 mons -2147483648 days -2562047788:00:54.775808",
+            "9223372036854775807 years",
+            "999999999999999999:00:00",
+            "9999999-99-99 99:99:99.999999+99:99:99 BC",
+            "5874897-12-31",
+            "24:00:00-15:59:59",
+            "[1:2147483647]={1}",
+            "{{{{{{{{{{",
+            "{1:1}/32767",
+            "{99999:1}/5",
+            "(1e400,-1e400)",
+            "0101000020",
+        ] {
+            check(text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_writer_panic_or_write_what_is_no_json(text in "\\PC{0,40}") {
+            check(&text);
+        }
+
+        #[test]
+        fn no_text_near_a_value_does_either(text in "[-+0-9eE.:,;{}()<>\\[\\]\"\\\\ $/xBCNULaftr]{0,40}") {
+            check(&text);
+        }
+
+        #[test]
+        fn no_bytes_make_a_writer_panic(bytes: Vec<u8>) {
+            for writer in writers() {
+                let _ = writer.write(&bytes, &mut Vec::new());
+            }
+        }
+    }
+}

@@ -32,7 +32,7 @@ impl<'a> Decimal<'a> {
             None => (digits, &[][..]),
         };
         let all_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
-        if digits.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
             return Err(Malformed("expected a decimal number"));
         }
         Ok(Self { negative, whole, fraction })
@@ -257,14 +257,14 @@ pub(crate) fn java_number(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malforme
         out.extend_from_slice(b"0.0");
         return Ok(());
     }
-    let length = |count: usize| i32::try_from(count).map_err(|_| malformed);
+    let length = |count: usize| i32::try_from(count).map(i64::from).map_err(|_| malformed);
     // The value is 0.DIGITS times ten to the power of this.
-    let point = length(whole.len())? - length(leading)? + exponent;
+    let point = length(whole.len())? - length(leading)? + i64::from(exponent);
     place_point(&digits, point, out);
     Ok(())
 }
 
-fn place_point(digits: &[u8], point: i32, out: &mut Vec<u8>) {
+fn place_point(digits: &[u8], point: i64, out: &mut Vec<u8>) {
     let (first, others) = digits.split_at(1);
     match usize::try_from(point) {
         Ok(whole @ 1..=7) => {
@@ -276,7 +276,7 @@ fn place_point(digits: &[u8], point: i32, out: &mut Vec<u8>) {
         }
         _ if (-2..=0).contains(&point) => {
             out.extend_from_slice(b"0.");
-            out.resize(out.len() + point.unsigned_abs() as usize, b'0');
+            (point..0).for_each(|_| out.push(b'0'));
             out.extend_from_slice(digits);
         }
         _ => {
@@ -316,8 +316,8 @@ pub(crate) fn money_to_decimal(
             .and_then(|factor| cents.checked_mul(factor))
             .ok_or(malformed)?
     } else {
-        let divisor = 10_i128.pow(digits - scale);
-        (cents + divisor / 2) / divisor
+        let divisor = 10_i128.checked_pow(digits - scale).ok_or(malformed)?;
+        cents.checked_add(divisor / 2).ok_or(malformed)? / divisor
     };
     Ok(place_decimal(scaled, negative, scale as usize))
 }

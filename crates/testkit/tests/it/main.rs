@@ -20,3 +20,4 @@ mod toast;
 mod transaction_metadata;
 mod truncate;
 mod two_copies;
+mod types;
