@@ -1,27 +1,75 @@
-//! Unpacks PostgreSQL's binaries: a `.txz` inside a jar.
+//! Artifacts that are archives: PostgreSQL's binaries, a `.txz` inside a jar, and plugins, a `.tar.gz`.
 //!
-//! In: a jar with the right checksum. Out: a folder with `bin`, `lib` and `share`. Never here: tools of the machine.
+//! In: an artifact. Out: a folder that holds what was in it, complete if it is there. Never here: tools of the machine.
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader},
+    io::{self, BufReader, Read},
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use crate::{EmbeddedError, cache};
+use crate::{EmbeddedError, Event, Progress, cache, lock::Artifact, maven};
 
-/// Unpacks `jar` into the new folder `folder`, readable for everybody.
-pub(crate) fn unpack(jar: &Path, folder: &Path) -> Result<(), EmbeddedError> {
-    try_unpack(jar, folder).map_err(|source| EmbeddedError::Unpack {
-        archive: jar.to_owned(),
+/// Brings `artifact` and unpacks it into `parent/NAME-VERSION`; both only if that folder is not there.
+///
+/// `what` names it for people. `cache` is the cache folder and `parent` lies inside it.
+pub(crate) async fn provide(
+    what: &str,
+    artifact: &Artifact,
+    cache: &Path,
+    parent: &Path,
+    progress: &dyn Progress,
+) -> Result<PathBuf, EmbeddedError> {
+    let folder = parent.join(format!("{}-{}", artifact.name, artifact.version));
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    maven::provide(what, &[*artifact], cache, parent, progress).await?;
+    let _lock = cache::lock(cache).await?;
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let archive = parent.join(artifact.file_name());
+    let step = format!("unpack {what}");
+    progress.event(Event::Started { step: &step, total_bytes: None });
+    let target = folder.clone();
+    tokio::task::spawn_blocking(move || unpack_once(&archive, &target))
+        .await
+        .map_err(io::Error::from)
+        .map_err(EmbeddedError::file("create", &folder))??;
+    progress.event(Event::Finished { step: &step });
+    Ok(folder)
+}
+
+/// Unpacks beside the target and renames, so that a folder that is there is complete.
+fn unpack_once(archive: &Path, folder: &Path) -> Result<(), EmbeddedError> {
+    let mut beside = folder.as_os_str().to_owned();
+    beside.push(".partial");
+    let beside = PathBuf::from(beside);
+    if beside.exists() {
+        fs::remove_dir_all(&beside).map_err(EmbeddedError::file("remove", &beside))?;
+    }
+    unpack(archive, &beside)?;
+    fs::rename(&beside, folder).map_err(EmbeddedError::file("create", folder))?;
+    fs::remove_file(archive).map_err(EmbeddedError::file("remove", archive))
+}
+
+/// Unpacks `archive` into the new folder `folder`, readable for everybody.
+fn unpack(archive: &Path, folder: &Path) -> Result<(), EmbeddedError> {
+    try_unpack(archive, folder).map_err(|source| EmbeddedError::Unpack {
+        archive: archive.to_owned(),
         folder: folder.to_owned(),
         source,
     })
 }
 
-fn try_unpack(jar: &Path, folder: &Path) -> io::Result<()> {
-    let mut zip = zip::ZipArchive::new(BufReader::new(File::open(jar)?))?;
+fn try_unpack(archive: &Path, folder: &Path) -> io::Result<()> {
+    let file = BufReader::new(File::open(archive)?);
+    if archive.extension().is_some_and(|extension| extension == "gz") {
+        return unpack_tar(flate2::bufread::GzDecoder::new(file), folder);
+    }
+    let mut zip = zip::ZipArchive::new(file)?;
     let inner = zip
         .file_names()
         .filter_map(Result::ok)
@@ -29,7 +77,11 @@ fn try_unpack(jar: &Path, folder: &Path) -> io::Result<()> {
         .map(std::borrow::Cow::into_owned)
         .ok_or_else(|| io::Error::other("no .txz inside"))?;
     let packed = BufReader::new(zip.by_name(&inner)?);
-    let mut tar = tar::Archive::new(lzma_rust2::XzReader::new(packed, true));
+    unpack_tar(lzma_rust2::XzReader::new(packed, true), folder)
+}
+
+fn unpack_tar(packed: impl Read, folder: &Path) -> io::Result<()> {
+    let mut tar = tar::Archive::new(packed);
     cache::create(folder)?;
     // The user PostgreSQL runs as must be able to read all of it, whatever our umask and the archive's modes are.
     for entry in tar.entries()? {

@@ -23,6 +23,39 @@ pub(crate) fn find(needs: &str, minimum: u32) -> Result<PathBuf, EmbeddedError> 
     Ok(path)
 }
 
+/// Arguments of `java` up to the main class, for a server that shares a machine with others.
+///
+/// `log4j_property` tells the program's logging library where its configuration is.
+pub(crate) fn server_arguments(
+    heap_mib: u32,
+    log4j_property: &str,
+    log4j: &Path,
+    class_path: &str,
+) -> Vec<String> {
+    vec![
+        format!("-Xmx{heap_mib}m"),
+        "-XX:+UseSerialGC".to_owned(),
+        "-XX:-UsePerfData".to_owned(),
+        "-Xshare:auto".to_owned(),
+        "-Djava.awt.headless=true".to_owned(),
+        format!("-D{log4j_property}=file:{}", log4j.display()),
+        "-cp".to_owned(),
+        class_path.to_owned(),
+    ]
+}
+
+/// The property that names [`LOG4J2`]'s file.
+pub(crate) const LOG4J2_PROPERTY: &str = "log4j2.configurationFile";
+
+/// A configuration of Log4j 2: standard output, level WARN.
+pub(crate) const LOG4J2: &str = "status=WARN\n\
+     appender.out.type=Console\n\
+     appender.out.name=out\n\
+     appender.out.layout.type=PatternLayout\n\
+     appender.out.layout.pattern=[%d] %p %m (%c)%n%throwable\n\
+     rootLogger.level=WARN\n\
+     rootLogger.appenderRef.out.ref=out\n";
+
 fn major_version(java: &Path) -> Result<u32, EmbeddedError> {
     let output = Command::new(java)
         .arg("-version")

@@ -20,6 +20,7 @@
 
 mod archive;
 mod cache;
+mod connect;
 mod error;
 mod java;
 mod kafka;
@@ -33,6 +34,7 @@ pub mod tools;
 mod user;
 mod watchdog;
 
+pub use connect::{Connect, ConnectOptions, Plugin};
 pub use error::{Class, EmbeddedError};
 pub use kafka::{
     Kafka, KafkaOptions, KafkaVersion, Listener, ListenerSecurity, SaslMechanism, SaslUser,

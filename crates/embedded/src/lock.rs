@@ -11,12 +11,18 @@ pub(crate) struct Artifact {
     pub(crate) group: &'static str,
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
+    /// `jar` unless the lock file says otherwise.
+    pub(crate) packaging: &'static str,
+    /// Which of several files of one version.
+    pub(crate) classifier: Option<&'static str>,
 }
 
 impl Artifact {
-    /// `kafka-clients-4.3.1.jar`.
+    /// `kafka-clients-4.3.1.jar`, `debezium-connector-jdbc-3.6.0.Final-plugin.tar.gz`.
     pub(crate) fn file_name(&self) -> String {
-        format!("{}-{}.jar", self.name, self.version)
+        let classifier = self.classifier.map(|classifier| format!("-{classifier}"));
+        let classifier = classifier.unwrap_or_default();
+        format!("{}-{}{classifier}.{}", self.name, self.version, self.packaging)
     }
 
     /// Folder of the artifact within a Maven repository: `org/apache/kafka/kafka-clients/4.3.1`.
@@ -25,7 +31,7 @@ impl Artifact {
     }
 }
 
-/// All artifacts of a lock file: lines of `sha256 size group:name:version`, `#` begins a comment.
+/// All artifacts of a lock file: lines of `sha256 size group:name:version[:packaging[:classifier]]`, `#` begins a comment.
 pub(crate) fn artifacts(text: &'static str) -> Vec<Artifact> {
     text.lines().filter(|line| !line.starts_with('#')).filter_map(artifact).collect()
 }
@@ -38,11 +44,15 @@ fn artifact(line: &'static str) -> Option<Artifact> {
     let group = coordinates.next()?;
     let name = coordinates.next()?;
     let version = coordinates.next()?;
-    Some(Artifact { sha256, size_bytes, group, name, version })
+    let packaging = coordinates.next().unwrap_or("jar");
+    let classifier = coordinates.next();
+    Some(Artifact { sha256, size_bytes, group, name, version, packaging, classifier })
 }
 
 pub(crate) const KAFKA_4: &str = include_str!("../lock/kafka-4.3.1.lock");
 pub(crate) const KAFKA_3: &str = include_str!("../lock/kafka-3.9.2.lock");
+pub(crate) const CONNECT: &str = include_str!("../lock/connect-4.3.1.lock");
+pub(crate) const DEBEZIUM: &str = include_str!("../lock/debezium-3.6.0.lock");
 pub(crate) const POSTGRES: &str = include_str!("../lock/postgres.lock");
 
 #[cfg(test)]
@@ -51,12 +61,20 @@ mod tests {
 
     #[test]
     fn every_line_of_every_lock_file_pins_one_artifact() {
-        for text in [KAFKA_4, KAFKA_3, POSTGRES] {
+        for text in [KAFKA_4, KAFKA_3, CONNECT, DEBEZIUM, POSTGRES] {
             let artifacts = artifacts(text);
             let lines = text.lines().filter(|line| !line.starts_with('#')).count();
             assert_eq!(artifacts.len(), lines);
             assert!(artifacts.iter().all(|artifact| artifact.sha256.len() == 64));
             assert!(artifacts.iter().all(|artifact| artifact.size_bytes > 0));
         }
+    }
+
+    #[test]
+    fn a_file_name_has_the_packaging_and_the_classifier_of_its_line() {
+        let line = |text| artifact(text).map(|artifact| artifact.file_name());
+        assert_eq!(line("00 1 g:n:1.2").as_deref(), Some("n-1.2.jar"));
+        assert_eq!(line("00 1 g:n:1.2:tar.gz:plugin").as_deref(), Some("n-1.2-plugin.tar.gz"));
+        assert_eq!(line("00 1 g:n"), None);
     }
 }

@@ -195,10 +195,12 @@ fn arrived_bytes(artifacts: &[Artifact], repository: &Path) -> u64 {
 fn project_file(artifacts: &[Artifact]) -> String {
     let dependencies: Vec<String> = artifacts
         .iter()
-        .map(|Artifact { group, name, version, .. }| {
+        .map(|Artifact { group, name, version, packaging, classifier, .. }| {
+            let classifier = classifier.map(|text| format!("<classifier>{text}</classifier>"));
+            let classifier = classifier.unwrap_or_default();
             format!(
                 "<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version>\
-                 <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
+                 <type>{packaging}</type>{classifier}<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
             )
         })
         .collect();

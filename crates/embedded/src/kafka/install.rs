@@ -49,18 +49,9 @@ impl Programs {
     pub(super) fn java_arguments(&self, heap_mib: u32, log4j: &Path) -> Vec<String> {
         let log4j_property = match self.version {
             KafkaVersion::V3_9_2 => "log4j.configuration",
-            KafkaVersion::V4_3_1 => "log4j2.configurationFile",
+            KafkaVersion::V4_3_1 => java::LOG4J2_PROPERTY,
         };
-        vec![
-            format!("-Xmx{heap_mib}m"),
-            "-XX:+UseSerialGC".to_owned(),
-            "-XX:-UsePerfData".to_owned(),
-            "-Xshare:auto".to_owned(),
-            "-Djava.awt.headless=true".to_owned(),
-            format!("-D{log4j_property}=file:{}", log4j.display()),
-            "-cp".to_owned(),
-            self.class_path.clone(),
-        ]
+        java::server_arguments(heap_mib, log4j_property, log4j, &self.class_path)
     }
 
     /// Name and content of the logging configuration.
@@ -73,16 +64,7 @@ impl Programs {
                  log4j.appender.out.layout=org.apache.log4j.PatternLayout\n\
                  log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n\n",
             ),
-            KafkaVersion::V4_3_1 => (
-                "log4j2.properties",
-                "status=WARN\n\
-                 appender.out.type=Console\n\
-                 appender.out.name=out\n\
-                 appender.out.layout.type=PatternLayout\n\
-                 appender.out.layout.pattern=[%d] %p %m (%c)%n%throwable\n\
-                 rootLogger.level=WARN\n\
-                 rootLogger.appenderRef.out.ref=out\n",
-            ),
+            KafkaVersion::V4_3_1 => ("log4j2.properties", java::LOG4J2),
         }
     }
 }

@@ -3,19 +3,15 @@
 //! In: a major version, if one is wanted. Out: a folder with `initdb` and `postgres`. Never here: data folders.
 //! The published binaries are those of `io.zonky.test.postgres:embedded-postgres-binaries-*`.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{env, path::PathBuf};
 
 use super::{
     PostgresSource,
     installed::{self, Installed, OLDEST},
 };
 use crate::{
-    EmbeddedError, Event, Progress, archive, cache,
+    EmbeddedError, Progress, archive, cache,
     lock::{self, Artifact},
-    maven,
 };
 
 /// Taken from the binaries when nobody asks for a version.
@@ -62,40 +58,9 @@ async fn binaries(major: u16, progress: &dyn Progress) -> Result<Programs, Embed
     let version = artifact.version.trim_end_matches(".0").to_owned();
     let cache = cache::folder()?;
     let parent = cache.join("postgres");
-    let folder = parent.join(format!("{}-{}", artifact.name, artifact.version));
-    let programs = Programs { bin_dir: folder.join("bin"), major, version };
-    if folder.is_dir() {
-        return Ok(programs);
-    }
-    let what = format!("PostgreSQL {}", programs.version);
-    maven::provide(&what, &[artifact], &cache, &parent, progress).await?;
-    let _lock = cache::lock(&cache).await?;
-    if folder.is_dir() {
-        return Ok(programs);
-    }
-    let jar = parent.join(artifact.file_name());
-    let step = format!("unpack {what}");
-    progress.event(Event::Started { step: &step, total_bytes: None });
-    let target = folder.clone();
-    tokio::task::spawn_blocking(move || unpack(&jar, &target))
-        .await
-        .map_err(std::io::Error::from)
-        .map_err(EmbeddedError::file("create", &folder))??;
-    progress.event(Event::Finished { step: &step });
-    Ok(programs)
-}
-
-/// Unpacks beside the target and renames, so that a folder that is there is complete.
-fn unpack(jar: &Path, folder: &Path) -> Result<(), EmbeddedError> {
-    let mut beside = folder.as_os_str().to_owned();
-    beside.push(".partial");
-    let beside = PathBuf::from(beside);
-    if beside.exists() {
-        fs::remove_dir_all(&beside).map_err(EmbeddedError::file("remove", &beside))?;
-    }
-    archive::unpack(jar, &beside)?;
-    fs::rename(&beside, folder).map_err(EmbeddedError::file("create", folder))?;
-    fs::remove_file(jar).map_err(EmbeddedError::file("remove", jar))
+    let what = format!("PostgreSQL {version}");
+    let folder = archive::provide(&what, &artifact, &cache, &parent, progress).await?;
+    Ok(Programs { bin_dir: folder.join("bin"), major, version })
 }
 
 fn artifact(major: u16) -> Result<Artifact, EmbeddedError> {

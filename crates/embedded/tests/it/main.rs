@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a child speaks to its parent over standard output")]
 
 mod child;
+mod connect;
 mod fetch;
 mod kafka;
 mod listeners;

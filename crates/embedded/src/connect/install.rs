@@ -1,0 +1,65 @@
+//! Connect's jars, the plugins, and the Java that runs them.
+//!
+//! In: which plugins. Out: a class path and a plugin path, complete and verified, and a `java`. Never here: workers.
+
+use std::path::PathBuf;
+
+use super::Plugin;
+use crate::{EmbeddedError, Progress, archive, cache, java, lock, maven};
+
+/// The version of Kafka Connect that is pinned.
+pub(super) const VERSION: &str = "4.3.1";
+const JAVA_MINIMUM: u32 = 17;
+
+/// What a worker needs.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) java: PathBuf,
+    pub(super) class_path: String,
+    /// Folders of the plugins, comma-separated.
+    pub(super) plugin_path: String,
+}
+
+impl Programs {
+    /// Finds Java and makes sure that jars and plugins are in the cache.
+    pub(super) async fn provide(
+        plugins: &[Plugin],
+        progress: &dyn Progress,
+    ) -> Result<Self, EmbeddedError> {
+        let name = format!("Kafka Connect {VERSION}");
+        let java = java::find(&name, JAVA_MINIMUM)?;
+        let cache = cache::folder()?;
+        let folder = cache.join("connect");
+        let libs_dir = folder.join(VERSION).join("libs");
+        let artifacts = lock::artifacts(lock::CONNECT);
+        maven::provide(&name, &artifacts, &cache, &libs_dir, progress).await?;
+        let jars: Vec<String> = artifacts
+            .iter()
+            .map(|artifact| libs_dir.join(artifact.file_name()).display().to_string())
+            .collect();
+        let pinned = lock::artifacts(lock::DEBEZIUM);
+        let mut plugin_folders = Vec::new();
+        for artifact in &pinned {
+            if plugins.iter().any(|plugin| plugin.artifact_name() == artifact.name) {
+                let what = format!("{} {}", artifact.name, artifact.version);
+                let parent = folder.join("plugins");
+                let unpacked = archive::provide(&what, artifact, &cache, &parent, progress).await?;
+                plugin_folders.push(unpacked.display().to_string());
+            }
+        }
+        Ok(Self { java, class_path: jars.join(":"), plugin_path: plugin_folders.join(",") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_plugin_is_pinned() {
+        for plugin in [Plugin::DebeziumPostgres, Plugin::DebeziumJdbcSink] {
+            let name = plugin.artifact_name();
+            assert!(lock::artifacts(lock::DEBEZIUM).iter().any(|artifact| artifact.name == name));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What a caller may ask of Kafka Connect. In: fields. Out: fields. Never here: names of Connect's properties.
+
+use std::time::Duration;
+
+/// Which worker to start, and with which plugins.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// `HOST:PORT` of the Kafka that holds the topics.
+    pub bootstrap: String,
+    /// Connectors the worker can run.
+    pub plugins: Vec<Plugin>,
+    /// Properties of the worker, as in `connect-standalone.properties`; they win over this crate's.
+    pub settings: Vec<(String, String)>,
+    /// Heap of the worker in MiB.
+    pub heap_mib: u32,
+    /// How long the worker may take to answer after its start.
+    pub deadline: Duration,
+}
+
+impl ConnectOptions {
+    /// A worker for this Kafka with these plugins.
+    pub fn new(bootstrap: impl Into<String>, plugins: &[Plugin]) -> Self {
+        Self {
+            bootstrap: bootstrap.into(),
+            plugins: plugins.to_vec(),
+            settings: Vec::new(),
+            heap_mib: 1_024,
+            deadline: Duration::from_mins(2),
+        }
+    }
+
+    /// Adds one property of the worker.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// The plugins that are pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plugin {
+    /// Debezium's source connector for PostgreSQL, 3.6.0.Final.
+    DebeziumPostgres,
+    /// Debezium's sink connector for JDBC, 3.6.0.Final, with its transformations.
+    DebeziumJdbcSink,
+}
+
+impl Plugin {
+    /// As Maven names the artifact.
+    pub(super) fn artifact_name(self) -> &'static str {
+        match self {
+            Self::DebeziumPostgres => "debezium-connector-postgres",
+            Self::DebeziumJdbcSink => "debezium-connector-jdbc",
+        }
+    }
+}
