@@ -1,8 +1,9 @@
-//! Development tasks: `cargo xtask test`, `oracle`, `pgbench`, `golden`, `bench`.
+//! Development tasks: `cargo xtask test`, `oracle`, `pgbench`, `golden`, `differential`, `bench`.
 //!
 //! In: a command line. Out: findings on standard output, what is going on on standard error; exit 1 if a promise was broken.
 //! Never: the work itself, which is in `testkit`.
 
+mod differential;
 mod output;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Task {
     Pgbench(PgbenchArgs),
     /// Replay recorded cases of the real Debezium connector
     Golden(GoldenArgs),
+    /// The real Debezium and us on the same random changes, compared record by record
+    Differential(differential::Arguments),
     /// Measure
     Bench {
         #[command(subcommand)]
@@ -131,6 +134,7 @@ async fn run(task: Task) -> Result<()> {
         Task::Oracle(arguments) => oracle(arguments).await,
         Task::Pgbench(arguments) => pgbench(arguments).await,
         Task::Golden(arguments) => golden(arguments).await,
+        Task::Differential(arguments) => differential::run(arguments).await,
         Task::Bench { bench: Bench::Drain { changes, runs } } => drain(changes, runs).await,
     }
 }

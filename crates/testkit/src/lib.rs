@@ -4,7 +4,9 @@
 //! (librdkafka) finds in Kafka, compared with what PostgreSQL holds.
 //! Never: a mock, a look inside the connector, a wait without a condition.
 
+pub mod connect;
 pub mod connector;
+pub mod differential;
 pub mod drain;
 pub mod event;
 pub mod failure;

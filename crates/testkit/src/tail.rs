@@ -49,6 +49,18 @@ impl Tail {
         }
     }
 
+    /// The next committed record of a topic of one partition that nobody writes to any more, or `None` at its end.
+    pub async fn next_to_end(&mut self, deadline: Instant) -> Result<Option<Event>> {
+        if !self.assign()? {
+            return Ok(None);
+        }
+        match self.step(deadline).await? {
+            Step::Record(event) => Ok(Some(event)),
+            Step::End => Ok(None),
+            Step::TimedOut => Err(Failure::new(format!("topic `{}` took too long", self.topic))),
+        }
+    }
+
     /// Reads until `wanted` accepts a record; returns all that were read, the accepted one last.
     pub async fn until(
         &mut self,

@@ -21,7 +21,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub(super) fn new(
+    pub(crate) fn new(
         path: impl Into<String>,
         expected: impl fmt::Display,
         actual: impl fmt::Display,
@@ -156,7 +156,12 @@ fn compare_headers(path: &str, record: &RecordedRecord, event: &Event, out: &mut
 }
 
 /// Compares two JSON values; members in any order, elements in order, numbers by value.
-fn compare_values(expected: &Value, actual: &Value, path: &str, out: &mut Vec<Difference>) {
+pub(crate) fn compare_values(
+    expected: &Value,
+    actual: &Value,
+    path: &str,
+    out: &mut Vec<Difference>,
+) {
     match (expected, actual) {
         (Value::String(pattern), _) if pattern.starts_with('<') => {
             if !placeholder(pattern, actual).unwrap_or(expected == actual) {

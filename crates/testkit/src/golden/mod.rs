@@ -19,6 +19,7 @@ use regex::Regex;
 use crate::stack::Stack;
 use crate::{Failure, Result};
 
+pub(crate) use compare::compare_values;
 pub use compare::{Difference, compare_records};
 pub use set::{Action, Case, Group, Outcome, RecordedRecord, Sync, load};
 

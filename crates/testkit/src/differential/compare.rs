@@ -1,0 +1,212 @@
+//! Compares two topics record by record.
+//!
+//! In: records of the same changes, made by Debezium and by us. Out: [`Finding`]s, the same kind of difference counted once.
+//! Never: a difference that is passed over, but for the fields of [`VOLATILE`].
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{DEBEZIUM, OURS};
+use crate::event::{Event, story};
+use crate::golden::{Difference, compare_values};
+use crate::{Failure, Result};
+
+/// Fields that cannot be the same, and why. Everything else must be.
+pub const VOLATILE: [(&str, &str); 6] = [
+    ("value.payload.ts_ms", "when the connector made the event"),
+    ("value.payload.ts_us", "when the connector made the event"),
+    ("value.payload.ts_ns", "when the connector made the event"),
+    ("value.payload.source.version", "the product's own version"),
+    (
+        "value.payload.source.sequence",
+        "its first element is the end of the last commit a connector has read, and each began to read for itself",
+    ),
+    ("headers.__debezium.context.runId", "made up anew at each start of a connector"),
+];
+
+/// Records of a story around the place where two topics part.
+const STORY_RECORDS: usize = 8;
+
+/// One kind of difference.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// How many records have it.
+    pub records: u64,
+    /// Number of the first of them in its topic, with what it is about.
+    pub first: String,
+    /// The first of them.
+    pub example: Difference,
+}
+
+/// What comparing the two topics of one table has found so far.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    table: String,
+    pub(super) records: u64,
+    pub(super) operations: BTreeMap<String, u64>,
+    /// By the path within a record.
+    pub(super) findings: BTreeMap<String, Finding>,
+    schemas: BTreeMap<&'static str, SchemaPair>,
+}
+
+/// The schemas that were compared last: most records have the ones of the record before.
+#[derive(Debug, Default)]
+struct SchemaPair {
+    debezium: String,
+    ours: String,
+}
+
+#[derive(Deserialize)]
+struct Enveloped<'a> {
+    #[serde(borrow)]
+    schema: &'a RawValue,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+impl Comparison {
+    pub(super) fn new(table: &str) -> Self {
+        Self {
+            table: table.to_owned(),
+            records: 0,
+            operations: BTreeMap::new(),
+            findings: BTreeMap::new(),
+            schemas: BTreeMap::new(),
+        }
+    }
+
+    /// Compares the next two records. False if they are not about the same change: then nothing after them can be compared.
+    pub(super) fn next(&mut self, debezium: &Event, ours: &Event) -> Result<bool> {
+        let same_change = debezium.key_payload() == ours.key_payload()
+            && debezium.operation() == ours.operation()
+            && debezium.payload()["source"]["lsn"] == ours.payload()["source"]["lsn"];
+        if !same_change {
+            return Ok(false);
+        }
+        *self.operations.entry(ours.operation()).or_default() += 1;
+        let mut differences = Vec::new();
+        self.side("key", debezium.key.as_deref(), ours.key.as_deref(), &mut differences)?;
+        self.side("value", debezium.value.as_deref(), ours.value.as_deref(), &mut differences)?;
+        headers(debezium, ours, &mut differences);
+        if debezium.partition != ours.partition {
+            differences.push(Difference::new("partition", debezium.partition, ours.partition));
+        }
+        for difference in differences {
+            self.note(ours, difference);
+        }
+        self.records += 1;
+        Ok(true)
+    }
+
+    /// The topics are not the same from here on.
+    pub(super) fn part(&mut self, debezium: &[Event], ours: &[Event]) {
+        let tell = |events: &[Event]| match events.split_at_checked(STORY_RECORDS) {
+            Some((first, _)) => story(first) + " …",
+            None if events.is_empty() => "the end of the topic".to_owned(),
+            None => story(events),
+        };
+        let difference = Difference::new("the order of records", tell(debezium), tell(ours));
+        let finding = Finding {
+            records: 1,
+            first: format!("{}#{}", self.table, self.records),
+            example: difference,
+        };
+        self.findings.insert("order".to_owned(), finding);
+    }
+
+    fn side(
+        &mut self,
+        name: &'static str,
+        debezium: Option<&[u8]>,
+        ours: Option<&[u8]>,
+        out: &mut Vec<Difference>,
+    ) -> Result<()> {
+        let (debezium, ours) = match (debezium, ours) {
+            (None, None) => return Ok(()),
+            (Some(debezium), Some(ours)) => (enveloped(debezium)?, enveloped(ours)?),
+            (debezium, ours) => {
+                let tell = |side: Option<&[u8]>| side.map_or("nothing", |_| "bytes");
+                out.push(Difference::new(name, tell(debezium), tell(ours)));
+                return Ok(());
+            }
+        };
+        let known = self.schemas.entry(name).or_default();
+        let (theirs, own) = (debezium.schema.get(), ours.schema.get());
+        if known.debezium != theirs || known.ours != own {
+            theirs.clone_into(&mut known.debezium);
+            own.clone_into(&mut known.ours);
+            let expected: Value = serde_json::from_str(&theirs.replace(DEBEZIUM, OURS))?;
+            compare_values(&expected, &serde_json::from_str(own)?, &format!("{name}.schema"), out);
+        }
+        let mut expected: Value = serde_json::from_str(debezium.payload.get())?;
+        let mut actual: Value = serde_json::from_str(ours.payload.get())?;
+        if let Some(found) = expected.pointer_mut("/source/name") {
+            *found = Value::String(found.as_str().unwrap_or_default().replace(DEBEZIUM, OURS));
+        }
+        for (path, _) in VOLATILE {
+            same_type_is_enough(path, name, &mut expected, &mut actual);
+        }
+        compare_values(&expected, &actual, &format!("{name}.payload"), out);
+        Ok(())
+    }
+
+    fn note(&mut self, event: &Event, difference: Difference) {
+        let path = difference.path.clone();
+        let finding = self.findings.entry(path).or_insert_with(|| Finding {
+            records: 0,
+            first: format!("{}#{} {}", self.table, self.records, event.brief()),
+            example: difference,
+        });
+        finding.records += 1;
+    }
+}
+
+/// Makes a volatile field equal on both sides if it is there on both and of one type.
+fn same_type_is_enough(path: &str, side: &str, expected: &mut Value, actual: &mut Value) {
+    let Some(path) = path.strip_prefix(side).and_then(|path| path.strip_prefix(".payload")) else {
+        return;
+    };
+    let pointer = path.replace('.', "/");
+    if let (Some(expected), Some(actual)) =
+        (expected.pointer_mut(&pointer), actual.pointer_mut(&pointer))
+        && std::mem::discriminant(expected) == std::mem::discriminant(actual)
+    {
+        *expected = actual.clone();
+    }
+}
+
+fn headers(debezium: &Event, ours: &Event, out: &mut Vec<Difference>) {
+    let texts = |event: &Event| {
+        let pairs = event.headers.iter();
+        let texts = pairs.map(|(name, value)| {
+            let value = value.as_deref().map(String::from_utf8_lossy);
+            let text = value.unwrap_or_default().replace(DEBEZIUM, OURS);
+            (name.clone(), Value::String(text))
+        });
+        texts.collect::<serde_json::Map<_, _>>()
+    };
+    let (mut expected, actual) = (texts(debezium), texts(ours));
+    for (path, _) in VOLATILE {
+        if let Some(name) = path.strip_prefix("headers.")
+            && let (Some(_), Some(found)) = (expected.get(name), actual.get(name))
+        {
+            expected.insert(name.to_owned(), found.clone());
+        }
+    }
+    let names = |headers: &serde_json::Map<String, Value>| {
+        headers.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    };
+    // Their order too: a `Map` keeps it.
+    if names(&expected) != names(&actual) {
+        out.push(Difference::new("headers", names(&expected), names(&actual)));
+    }
+    compare_values(&Value::Object(expected), &Value::Object(actual), "headers", out);
+}
+
+fn enveloped(bytes: &[u8]) -> Result<Enveloped<'_>> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Failure::from(error).during(String::from_utf8_lossy(bytes)))
+}

@@ -1,0 +1,117 @@
+//! What a run found, for people.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::compare::{Comparison, Finding};
+
+/// Kinds of differences told per table.
+const FINDINGS_MOST: usize = 40;
+
+/// What one run found.
+#[derive(Debug)]
+pub struct Report {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Transactions of row changes.
+    pub transactions: u64,
+    /// Changes of tables and types between them.
+    pub ddl: u64,
+    /// The last of them.
+    pub last_ddl: String,
+    /// Extensions the server lacks.
+    pub skipped: Vec<&'static str>,
+    /// One per table.
+    pub tables: Vec<TableReport>,
+    /// Why the run did not come to its end.
+    pub broken_off: Option<String>,
+}
+
+/// What comparing the two topics of one table found.
+#[derive(Debug)]
+pub struct TableReport {
+    /// The table.
+    pub table: String,
+    /// Pairs of records that were compared.
+    pub records: u64,
+    /// How many of each operation; `∅` are tombstones.
+    pub operations: BTreeMap<String, u64>,
+    /// By the path within a record.
+    pub findings: BTreeMap<String, Finding>,
+}
+
+impl Report {
+    pub(super) fn new(seed: u64, skipped: Vec<&'static str>) -> Self {
+        Self {
+            seed,
+            transactions: 0,
+            ddl: 0,
+            last_ddl: String::new(),
+            skipped,
+            tables: Vec::new(),
+            broken_off: None,
+        }
+    }
+
+    /// Whether both readers came to the end and nothing differs.
+    pub fn is_clean(&self) -> bool {
+        self.broken_off.is_none() && self.tables.iter().all(|table| table.findings.is_empty())
+    }
+}
+
+impl TableReport {
+    pub(super) fn new(table: &str, comparison: Comparison) -> Self {
+        Self {
+            table: table.to_owned(),
+            records: comparison.records,
+            operations: comparison.operations,
+            findings: comparison.findings,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            formatter,
+            "seed {}: {} transactions, {} changes of tables and types; extensions the server lacks: {}",
+            self.seed,
+            self.transactions,
+            self.ddl,
+            super::list(&self.skipped)
+        )?;
+        for table in &self.tables {
+            write!(formatter, "{table}")?;
+        }
+        if let Some(reason) = &self.broken_off {
+            writeln!(formatter, "broken off after `{}`:\n{reason}", self.last_ddl)?;
+        }
+        let verdict = if self.is_clean() { "no difference" } else { "DIFFERENT" };
+        writeln!(formatter, "{verdict}")
+    }
+}
+
+impl fmt::Display for TableReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operations: Vec<String> =
+            self.operations.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        writeln!(
+            formatter,
+            "{}: {} records compared ({}), {} kinds of differences",
+            self.table,
+            self.records,
+            operations.join(", "),
+            self.findings.len()
+        )?;
+        for finding in self.findings.values().take(FINDINGS_MOST) {
+            writeln!(formatter, "{}", finding.example)?;
+            writeln!(
+                formatter,
+                "    in {} records, the first is {}",
+                finding.records, finding.first
+            )?;
+        }
+        let more = self.findings.len().saturating_sub(FINDINGS_MOST);
+        if more > 0 { writeln!(formatter, "  and {more} more kinds") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,217 @@
+//! What one compared table looks like at a point of the script.
+//!
+//! In: random numbers. Out: statements that fit the table as it is then. Never: a look at the server; everything follows
+//! from the seed.
+
+use std::fmt::Write as _;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, IteratorRandom};
+
+use super::types::ColumnType;
+
+const NULL_CHANCE: f64 = 0.15;
+const OMIT_CHANCE: f64 = 0.1;
+const SET_MOST: usize = 6;
+/// Names that must be quoted, for some of the columns.
+const ODD_NAMES: [&str; 4] = ["Upper", "with space", "ünï", "sel\"ect"];
+
+/// A table and the rows it has.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// A second key column, beside `id`.
+    pub(super) composite: bool,
+    pub(super) columns: Vec<Column>,
+    /// Their `id`s.
+    pub(super) rows: Vec<i64>,
+    pub(super) full: bool,
+    next_id: i64,
+    next_column: u32,
+}
+
+/// A column that is not part of the key.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) of: ColumnType,
+    pub(super) not_null: bool,
+    pub(super) default: bool,
+}
+
+impl Table {
+    pub(super) fn new(name: &'static str, composite: bool, types: &[ColumnType]) -> Self {
+        let mut table = Self {
+            name,
+            composite,
+            columns: Vec::new(),
+            rows: Vec::new(),
+            full: composite,
+            next_id: 1,
+            next_column: 1,
+        };
+        for of in types {
+            let column = table.column(*of, false);
+            table.columns.push(column);
+        }
+        table
+    }
+
+    /// A column with a name no other column has had.
+    pub(super) fn column(&mut self, of: ColumnType, odd: bool) -> Column {
+        let number = self.next_column;
+        self.next_column += 1;
+        let mut name = format!("{}_{number}", of.word());
+        if odd {
+            let index = number as usize % ODD_NAMES.len();
+            let _ = write!(name, " {}", ODD_NAMES[index]);
+        }
+        Column { name, of, not_null: false, default: false }
+    }
+
+    pub(super) fn create(&self) -> String {
+        let mut sql = format!("create table {} (id bigint not null", self.name);
+        if self.composite {
+            sql.push_str(", part varchar(10) not null");
+        }
+        for column in &self.columns {
+            let _ = write!(sql, ", {} {}", quoted(&column.name), column.of.sql);
+        }
+        let key = if self.composite { "part, id" } else { "id" };
+        let identity = if self.full { "full" } else { "default" };
+        let _ = write!(
+            sql,
+            ", primary key ({key})); alter table {} replica identity {identity}",
+            self.name
+        );
+        sql
+    }
+
+    /// Inserts one to three rows with the same columns.
+    pub(super) fn insert(&mut self, random: &mut StdRng) -> String {
+        let count = if random.random_bool(0.1) { 3 } else { 1 };
+        let ids: Vec<i64> = (0..count).map(|_| self.take_id()).collect();
+        let sql = self.insert_of(random, &ids);
+        self.rows.extend(ids);
+        sql
+    }
+
+    /// Inserts a row that the caller rolls back.
+    pub(super) fn insert_in_vain(&mut self, random: &mut StdRng) -> String {
+        let id = self.take_id();
+        self.insert_of(random, &[id])
+    }
+
+    fn take_id(&mut self) -> i64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn insert_of(&self, random: &mut StdRng, ids: &[i64]) -> String {
+        let named: Vec<&Column> = self
+            .columns
+            .iter()
+            .filter(|column| {
+                (column.not_null && !column.default) || !random.random_bool(OMIT_CHANCE)
+            })
+            .collect();
+        let mut sql = format!("insert into {} (id", self.name);
+        if self.composite {
+            sql.push_str(", part");
+        }
+        for column in &named {
+            let _ = write!(sql, ", {}", quoted(&column.name));
+        }
+        sql.push_str(") values ");
+        for (index, id) in ids.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            let _ = write!(sql, "{separator}({id}");
+            if self.composite {
+                let _ = write!(sql, ", '{}'", part(random));
+            }
+            for column in &named {
+                let _ = write!(sql, ", {}", column.literal(random));
+            }
+            sql.push(')');
+        }
+        sql
+    }
+
+    /// Changes some columns of one row, seldom of several. `None` without rows.
+    pub(super) fn update(&self, random: &mut StdRng) -> Option<String> {
+        let rows = if random.random_bool(0.1) { 3 } else { 1 };
+        let ids = self.some_rows(random, rows)?;
+        let count = random.random_range(1..=SET_MOST);
+        let mut columns = self.columns.iter().choose_multiple(random, count);
+        // The order within `choose_multiple` is not specified to be stable between versions; names are.
+        columns.sort_by(|left, right| left.name.cmp(&right.name));
+        let set: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{} = {}", quoted(&column.name), column.literal(random)))
+            .collect();
+        if set.is_empty() {
+            return None;
+        }
+        Some(format!("update {} set {} where id in ({ids})", self.name, set.join(", ")))
+    }
+
+    /// Gives a row another key. `None` without rows.
+    pub(super) fn change_key(&mut self, random: &mut StdRng) -> Option<String> {
+        let index = (0..self.rows.len()).choose(random)?;
+        let old = self.rows[index];
+        if self.composite && random.random_bool(0.5) {
+            let part = part(random);
+            return Some(format!("update {} set part = '{part}' where id = {old}", self.name));
+        }
+        let id = self.take_id();
+        self.rows[index] = id;
+        Some(format!("update {} set id = {id} where id = {old}", self.name))
+    }
+
+    /// Deletes a row. `None` without rows.
+    pub(super) fn delete(&mut self, random: &mut StdRng) -> Option<String> {
+        let index = (0..self.rows.len()).choose(random)?;
+        let id = self.rows.swap_remove(index);
+        Some(format!("delete from {} where id = {id}", self.name))
+    }
+
+    /// Empties the table.
+    pub(super) fn truncate(&mut self) -> String {
+        self.rows.clear();
+        format!("truncate {}", self.name)
+    }
+
+    fn some_rows(&self, random: &mut StdRng, count: usize) -> Option<String> {
+        let mut ids: Vec<i64> =
+            (0..count).filter_map(|_| self.rows.choose(random)).copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let texts: Vec<String> = ids.iter().map(i64::to_string).collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
+    }
+}
+
+impl Column {
+    /// A value as SQL writes it, or `null` where the column may be null.
+    pub(super) fn literal(&self, random: &mut StdRng) -> String {
+        if !self.not_null && random.random_bool(NULL_CHANCE) {
+            return "null".to_owned();
+        }
+        literal(&self.of.value(random))
+    }
+}
+
+/// A text as a string constant.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A name as a quoted identifier.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn part(random: &mut StdRng) -> &'static str {
+    ["a", "b", "ž", ""].choose(random).copied().unwrap_or_default()
+}

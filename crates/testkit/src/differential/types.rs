@@ -1,0 +1,226 @@
+//! The columns of the compared tables: one of every type.
+//!
+//! In: the extensions a server has. Out: types with a maker of values each. Never: a type without a value.
+//! Source: Debezium's "Data type mappings" for PostgreSQL, and the recorded cases of `types_stream`.
+
+use rand::rngs::StdRng;
+
+use super::values::structures as shape;
+use super::values::texts::{self, LABELS};
+use super::values::{Value, numbers, times};
+
+/// Extensions whose types are compared where the server has them.
+pub(super) const EXTENSIONS: [&str; 6] = ["citext", "hstore", "isn", "ltree", "postgis", "vector"];
+
+/// A type a column can have.
+#[derive(Clone, Copy, Debug)]
+pub struct ColumnType {
+    /// As `create table` takes it.
+    pub sql: &'static str,
+    /// The extension that has it.
+    pub extension: Option<&'static str>,
+    /// Types such a column can be changed to: every value fits, and the cast is automatic.
+    pub(super) wider: &'static [&'static str],
+    values: Values,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Values {
+    Scalar(Value),
+    /// With this maker for the elements.
+    Array(Value),
+}
+
+impl ColumnType {
+    /// A value of this type in its text form.
+    pub(super) fn value(&self, random: &mut StdRng) -> String {
+        match self.values {
+            Values::Scalar(value) => value(random),
+            Values::Array(element) => shape::array(random, element),
+        }
+    }
+
+    /// The type named so in the table of types.
+    pub(super) fn named(sql: &str) -> Option<&'static Self> {
+        TYPES.iter().find(|found| found.sql == sql)
+    }
+
+    /// The type as a word that column names begin with.
+    pub(super) fn word(&self) -> String {
+        let letters = self.sql.chars().map(|letter| match letter {
+            'a'..='z' | '0'..='9' => letter,
+            '[' => 'a',
+            _ => '_',
+        });
+        letters.collect::<String>().trim_end_matches('_').to_owned()
+    }
+}
+
+/// Statements that make the types that are not built in; each may be run once per database.
+pub(super) fn definitions() -> Vec<String> {
+    let labels: Vec<String> = LABELS.iter().map(|label| format!("'{label}'")).collect();
+    vec![
+        format!("create type mood as enum ({})", labels.join(", ")),
+        "create domain price as numeric(12,2)".to_owned(),
+        "create domain price_of_price as price".to_owned(),
+        "create domain short as varchar(10)".to_owned(),
+        "create type pair as (a int, b text)".to_owned(),
+    ]
+}
+
+const fn scalar(sql: &'static str, value: Value) -> ColumnType {
+    ColumnType { sql, extension: None, wider: &[], values: Values::Scalar(value) }
+}
+
+const fn array(sql: &'static str, element: Value) -> ColumnType {
+    ColumnType { sql, extension: None, wider: &[], values: Values::Array(element) }
+}
+
+impl ColumnType {
+    const fn of(mut self, extension: &'static str) -> Self {
+        self.extension = Some(extension);
+        self
+    }
+
+    const fn widens_to(mut self, wider: &'static [&'static str]) -> Self {
+        self.wider = wider;
+        self
+    }
+}
+
+/// All types, the built-in ones first.
+pub(super) const TYPES: &[ColumnType] = &[
+    scalar("boolean", numbers::boolean).widens_to(&["text"]),
+    scalar("smallint", numbers::int2).widens_to(&["integer", "bigint", "numeric", "text"]),
+    scalar("integer", numbers::int4).widens_to(&["bigint", "numeric", "text"]),
+    scalar("bigint", numbers::int8).widens_to(&["numeric", "text"]),
+    scalar("oid", numbers::oid).widens_to(&["bigint"]),
+    scalar("real", numbers::float4).widens_to(&["double precision", "text"]),
+    scalar("double precision", numbers::float8).widens_to(&["text"]),
+    scalar("numeric(3,2)", numbers::numeric_3_2).widens_to(&["numeric(12,2)", "numeric"]),
+    scalar("numeric(4)", numbers::numeric_4).widens_to(&["numeric(12,2)", "numeric"]),
+    scalar("numeric(12,2)", numbers::numeric_12_2).widens_to(&["numeric(38,10)", "numeric"]),
+    scalar("numeric(38,10)", numbers::numeric_38_10).widens_to(&["numeric", "text"]),
+    scalar("numeric", numbers::numeric).widens_to(&["text"]),
+    scalar("money", numbers::money).widens_to(&["text"]),
+    scalar("char(4)", texts::text_2).widens_to(&["text"]),
+    scalar("varchar(2)", texts::text_2).widens_to(&["varchar(10)", "text"]),
+    scalar("varchar(10)", texts::text_10).widens_to(&["varchar", "text"]),
+    scalar("varchar", texts::text).widens_to(&["text"]),
+    scalar("text", texts::text).widens_to(&["varchar"]),
+    scalar("bytea", texts::bytea),
+    scalar("bit", texts::bit_1),
+    scalar("bit(7)", texts::bit_7),
+    scalar("bit(64)", texts::bit_64),
+    scalar("varbit(24)", texts::varbit_24).widens_to(&["varbit"]),
+    scalar("varbit", texts::varbit),
+    scalar("date", times::date).widens_to(&["timestamp", "text"]),
+    scalar("time", times::time).widens_to(&["text"]),
+    scalar("time(0)", times::time).widens_to(&["time(3)", "time"]),
+    scalar("time(3)", times::time).widens_to(&["time"]),
+    scalar("timetz", times::timetz).widens_to(&["text"]),
+    scalar("timetz(0)", times::timetz).widens_to(&["timetz"]),
+    scalar("timestamp", times::timestamp).widens_to(&["text"]),
+    scalar("timestamp(0)", times::timestamp).widens_to(&["timestamp(3)", "timestamp"]),
+    scalar("timestamp(3)", times::timestamp).widens_to(&["timestamp"]),
+    scalar("timestamptz", times::timestamptz).widens_to(&["text"]),
+    scalar("timestamptz(3)", times::timestamptz).widens_to(&["timestamptz"]),
+    scalar("interval", times::interval).widens_to(&["text"]),
+    scalar("json", shape::json).widens_to(&["text"]),
+    scalar("jsonb", shape::json).widens_to(&["text"]),
+    scalar("xml", shape::xml),
+    scalar("uuid", shape::uuid).widens_to(&["text"]),
+    scalar("point", shape::point),
+    scalar("inet", shape::inet).widens_to(&["text"]),
+    scalar("cidr", shape::cidr).widens_to(&["inet", "text"]),
+    scalar("macaddr", shape::macaddr).widens_to(&["text"]),
+    scalar("macaddr8", shape::macaddr8).widens_to(&["text"]),
+    scalar("int4range", shape::int4range),
+    scalar("int8range", shape::int8range),
+    scalar("numrange", shape::numrange),
+    scalar("daterange", shape::daterange),
+    scalar("tsrange", shape::tsrange),
+    scalar("tstzrange", shape::tstzrange),
+    scalar("tsvector", shape::tsvector),
+    scalar("mood", texts::label),
+    scalar("price", numbers::numeric_12_2),
+    scalar("price_of_price", numbers::numeric_12_2),
+    scalar("short", texts::text_10),
+    array("smallint[]", numbers::int2),
+    array("integer[]", numbers::int4),
+    array("bigint[]", numbers::int8),
+    array("oid[]", numbers::oid),
+    array("real[]", numbers::float4),
+    array("double precision[]", numbers::float8),
+    array("boolean[]", numbers::boolean),
+    array("numeric(12,2)[]", numbers::numeric_12_2),
+    array("numeric[]", numbers::numeric),
+    array("text[]", texts::text),
+    array("varchar(10)[]", texts::text_10),
+    array("char(4)[]", texts::text_2),
+    array("bytea[]", texts::bytea),
+    array("date[]", times::date),
+    array("time[]", times::time),
+    array("timetz[]", times::timetz),
+    array("timestamp[]", times::timestamp),
+    array("timestamptz[]", times::timestamptz),
+    array("uuid[]", shape::uuid),
+    array("json[]", shape::json),
+    array("jsonb[]", shape::json),
+    array("inet[]", shape::inet),
+    array("cidr[]", shape::cidr),
+    array("macaddr[]", shape::macaddr),
+    array("macaddr8[]", shape::macaddr8),
+    array("int4range[]", shape::int4range),
+    array("int8range[]", shape::int8range),
+    array("numrange[]", shape::numrange),
+    array("daterange[]", shape::daterange),
+    array("tsrange[]", shape::tsrange),
+    array("tstzrange[]", shape::tstzrange),
+    array("mood[]", texts::label),
+    // Left out of the events by both.
+    scalar("box", shape::box_corners),
+    scalar("pair", shape::composite),
+    scalar("int4multirange", shape::multirange),
+    scalar("tsquery", shape::tsquery),
+    scalar("pg_lsn", shape::pg_lsn),
+    array("money[]", numbers::money),
+    array("interval[]", times::interval),
+    array("point[]", shape::point),
+    array("short[]", texts::text_10),
+    scalar("citext", texts::text).of("citext"),
+    array("citext[]", texts::text).of("citext"),
+    scalar("hstore", shape::hstore).of("hstore"),
+    array("hstore[]", shape::hstore).of("hstore"),
+    scalar("isbn", shape::isbn).of("isn"),
+    scalar("ltree", shape::ltree).of("ltree"),
+    array("ltree[]", shape::ltree).of("ltree"),
+    scalar("geometry", shape::geometry).of("postgis"),
+    scalar("geography", shape::geometry).of("postgis"),
+    array("geometry[]", shape::geometry).of("postgis"),
+    scalar("vector(3)", shape::vector_3).of("vector"),
+    scalar("halfvec(3)", shape::vector_3).of("vector"),
+    scalar("sparsevec(3000)", shape::sparsevec).of("vector"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_type_is_there_once_and_widens_to_types_that_are_there() {
+        let names: BTreeSet<&str> = TYPES.iter().map(|one| one.sql).collect();
+        assert_eq!(names.len(), TYPES.len());
+        for wider in TYPES.iter().flat_map(|one| one.wider) {
+            assert!(names.contains(wider), "{wider}");
+        }
+    }
+
+    #[test]
+    fn column_names_of_different_types_begin_differently() {
+        let words: BTreeSet<String> = TYPES.iter().map(ColumnType::word).collect();
+        assert_eq!(words.len(), TYPES.len());
+    }
+}
