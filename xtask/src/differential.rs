@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Regular expression that must match the whole name of a type for it to get a column
     #[arg(long, default_value = ".*")]
     types: String,
+    /// Regular expression that must not match it
+    #[arg(long, default_value = "")]
+    except: String,
     /// Leave the tables as they are at the beginning
     #[arg(long)]
     no_ddl: bool,
@@ -31,13 +34,15 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     connector::use_binary(connector::build(false)?)?;
-    let types = Regex::new(&format!("^(?:{})$", arguments.types))?;
+    let whole = |pattern: &str| Regex::new(&format!("^(?:{pattern})$"));
+    let (types, except) = (whole(&arguments.types)?, whole(&arguments.except)?);
     let mut unclean = 0;
     for run in 0..arguments.runs {
         let plan = differential::Plan {
             seed: arguments.seed + run,
             transactions: arguments.transactions,
             types: types.clone(),
+            except: except.clone(),
             ddl: !arguments.no_ddl,
         };
         // Both topics of a run are large, and the next run needs none of them.

@@ -50,6 +50,8 @@ pub struct Plan {
     pub transactions: u64,
     /// Types whose whole name matches get a column.
     pub types: Regex,
+    /// But for those whose whole name matches this.
+    pub except: Regex,
     /// Whether the tables change too.
     pub ddl: bool,
 }
@@ -58,7 +60,7 @@ pub struct Plan {
 pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<Report> {
     let database = stack.database("differential").await?;
     let session = database.session().await?;
-    let (types, skipped) = available_types(&session, &plan.types).await?;
+    let (types, skipped) = available_types(&session, plan).await?;
     narrate(&format!("seed {}: {} types, skipped: {}", plan.seed, types.len(), list(&skipped)));
     let script = Script::new(plan.seed, plan.transactions, types, plan.ddl);
     set_up(&session, &script).await?;
@@ -66,9 +68,9 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     let mut report = Report::new(plan.seed, skipped);
     let tables = script.table_names();
     let outcome = load(&session, &mut sides, script, &mut report, narrate).await;
+    let stopped = sides.stop().await;
     // What was read before a reader failed is compared all the same: it often tells why.
-    sides.stop().await?;
-    report.broken_off = outcome.err().map(|failure| failure.to_string());
+    report.broken_off = outcome.and(stopped).err().map(|failure| failure.to_string());
     narrate("comparing");
     for table in tables {
         report.tables.push(compare(&database, table, report.broken_off.is_some()).await?);
@@ -79,7 +81,7 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
 /// The types of the plan that this server has, and the extensions it lacks.
 async fn available_types(
     session: &Session,
-    wanted: &Regex,
+    plan: &Plan,
 ) -> Result<(Vec<ColumnType>, Vec<&'static str>)> {
     let mut skipped = Vec::new();
     for extension in EXTENSIONS {
@@ -91,12 +93,13 @@ async fn available_types(
         session.run(&format!("create extension {extension} schema public")).await?;
     }
     let there = TYPES.iter().filter(|one| {
-        wanted.is_match(one.sql)
+        plan.types.is_match(one.sql)
+            && !plan.except.is_match(one.sql)
             && one.extension.is_none_or(|extension| !skipped.contains(&extension))
     });
     let types: Vec<ColumnType> = there.copied().collect();
     if types.is_empty() {
-        return Err(Failure::new(format!("no type matches `{wanted}`")));
+        return Err(Failure::new(format!("no type matches `{}`", plan.types)));
     }
     Ok((types, skipped))
 }

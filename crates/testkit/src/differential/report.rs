@@ -36,6 +36,8 @@ pub struct TableReport {
     pub records: u64,
     /// How many of each operation; `∅` are tombstones.
     pub operations: BTreeMap<String, u64>,
+    /// `real`s that are the same number in other digits.
+    pub other_digits: u64,
     /// By the path within a record.
     pub findings: BTreeMap<String, Finding>,
 }
@@ -65,6 +67,7 @@ impl TableReport {
             table: table.to_owned(),
             records: comparison.records,
             operations: comparison.operations,
+            other_digits: comparison.other_digits,
             findings: comparison.findings,
         }
     }
@@ -97,10 +100,11 @@ impl fmt::Display for TableReport {
             self.operations.iter().map(|(name, count)| format!("{name} {count}")).collect();
         writeln!(
             formatter,
-            "{}: {} records compared ({}), {} kinds of differences",
+            "{}: {} records compared ({}), {} reals in other digits, {} kinds of differences",
             self.table,
             self.records,
             operations.join(", "),
+            self.other_digits,
             self.findings.len()
         )?;
         for finding in self.findings.values().take(FINDINGS_MOST) {

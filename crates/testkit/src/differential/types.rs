@@ -12,6 +12,9 @@ use super::values::{Value, numbers, times};
 /// Extensions whose types are compared where the server has them.
 pub(super) const EXTENSIONS: [&str; 6] = ["citext", "hstore", "isn", "ltree", "postgis", "vector"];
 
+/// How often an element of an array is NULL.
+const NULL_CHANCE: f64 = 0.15;
+
 /// A type a column can have.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnType {
@@ -29,6 +32,8 @@ enum Values {
     Scalar(Value),
     /// With this maker for the elements.
     Array(Value),
+    /// The same, none of them NULL.
+    Full(Value),
 }
 
 impl ColumnType {
@@ -36,7 +41,8 @@ impl ColumnType {
     pub(super) fn value(&self, random: &mut StdRng) -> String {
         match self.values {
             Values::Scalar(value) => value(random),
-            Values::Array(element) => shape::array(random, element),
+            Values::Array(element) => shape::array(random, element, NULL_CHANCE),
+            Values::Full(element) => shape::array(random, element, 0.0),
         }
     }
 
@@ -74,6 +80,10 @@ const fn scalar(sql: &'static str, value: Value) -> ColumnType {
 
 const fn array(sql: &'static str, element: Value) -> ColumnType {
     ColumnType { sql, extension: None, wider: &[], values: Values::Array(element) }
+}
+
+const fn full(sql: &'static str, element: Value) -> ColumnType {
+    ColumnType { sql, extension: None, wider: &[], values: Values::Full(element) }
 }
 
 impl ColumnType {
@@ -160,10 +170,10 @@ pub(super) const TYPES: &[ColumnType] = &[
     array("char(4)[]", texts::text_2),
     array("bytea[]", texts::bytea),
     array("date[]", times::date),
-    array("time[]", times::time),
-    array("timetz[]", times::timetz),
-    array("timestamp[]", times::timestamp),
-    array("timestamptz[]", times::timestamptz),
+    array("time[]", times::time_element),
+    array("timetz[]", times::timetz_element),
+    array("timestamp[]", times::timestamp_element),
+    array("timestamptz[]", times::timestamptz_element),
     array("uuid[]", shape::uuid),
     array("json[]", shape::json),
     array("jsonb[]", shape::json),
@@ -194,7 +204,7 @@ pub(super) const TYPES: &[ColumnType] = &[
     array("hstore[]", shape::hstore).of("hstore"),
     scalar("isbn", shape::isbn).of("isn"),
     scalar("ltree", shape::ltree).of("ltree"),
-    array("ltree[]", shape::ltree).of("ltree"),
+    full("ltree[]", shape::ltree).of("ltree"),
     scalar("geometry", shape::geometry).of("postgis"),
     scalar("geography", shape::geometry).of("postgis"),
     array("geometry[]", shape::geometry).of("postgis"),

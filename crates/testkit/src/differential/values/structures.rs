@@ -196,11 +196,11 @@ pub(in super::super) fn sparsevec(random: &mut StdRng) -> String {
 }
 
 /// An array of one dimension: empty, with NULLs, with elements of `element`.
-pub(in super::super) fn array(random: &mut StdRng, element: Value) -> String {
+pub(in super::super) fn array(random: &mut StdRng, element: Value, null_chance: f64) -> String {
     let count = random.random_range(0..5);
     let elements: Vec<String> = (0..count)
         .map(|_| {
-            if random.random_bool(0.15) {
+            if random.random_bool(null_chance) {
                 return "NULL".to_owned();
             }
             let escaped = element(random).replace('\\', "\\\\").replace('"', "\\\"");

@@ -96,3 +96,30 @@ pub(in super::super) fn interval(random: &mut StdRng) -> String {
         )
     })
 }
+
+/// Debezium loses what is below a millisecond, and makes 24:00:00 0.
+pub(in super::super) fn time_element(random: &mut StdRng) -> String {
+    let mut text = time_of_day(random);
+    text.truncate("00:00:00.000".len());
+    text
+}
+
+/// Debezium loses the fraction of a second.
+pub(in super::super) fn timetz_element(random: &mut StdRng) -> String {
+    let mut text = time_of_day(random);
+    text.truncate("00:00:00".len());
+    let offset = random.random_range(-12..=14);
+    format!("{text}{offset:+03}")
+}
+
+/// Debezium moves what is before the Gregorian calendar, and makes an infinity a year.
+pub(in super::super) fn timestamp_element(random: &mut StdRng) -> String {
+    let (year, day) = (random.random_range(1_600..2_200), random.random_range(1..=28));
+    format!("{year:04}-{:02}-{day:02} {}", random.random_range(1..=12), time_of_day(random))
+}
+
+/// As [`timestamp_element`].
+pub(in super::super) fn timestamptz_element(random: &mut StdRng) -> String {
+    let offset = random.random_range(-12..=14);
+    format!("{}{offset:+03}", timestamp_element(random))
+}
