@@ -8,13 +8,13 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, SeedableRng};
 
-use super::table::{Table, literal, quoted};
+use super::table::{Column, Table, literal, quoted};
 use super::types::ColumnType;
 
 /// Statements of one transaction.
 const STATEMENTS: std::ops::RangeInclusive<u32> = 1..=3;
 /// Transactions between two changes of a table, at most.
-const QUIET_MOST: u64 = 300;
+const QUIET_MOST: u64 = 100;
 const TRUNCATE_CHANCE: f64 = 0.001;
 const ROLLBACK_CHANCE: f64 = 0.03;
 /// Rows a table is kept near.
@@ -119,7 +119,7 @@ impl Script {
         let mut change = format!("add column {} {}", quoted(&column.name), of.sql);
         column.default = random.random_bool(0.4);
         if column.default {
-            column.not_null = random.random_bool(0.5);
+            column.not_null = random.random_bool(0.5) && of.may_be_required();
             change.push_str(" default ");
             change.push_str(&literal(&of.value(random)));
         }
@@ -149,18 +149,19 @@ impl Script {
     }
 
     fn widen_column(&mut self, table: usize) {
-        let random = &mut self.random;
-        let columns = self.tables[table].columns.iter_mut();
-        let Some(column) = columns.filter(|column| !column.of.wider.is_empty()).choose(random)
-        else {
-            return;
-        };
-        let wider = column.of.wider.choose(random).and_then(|sql| ColumnType::named(sql));
-        let Some(wider) = wider else { return };
-        column.of = *wider;
-        let name = quoted(&column.name);
-        let change = format!("alter column {name} type {0} using {name}::{0}", wider.sql);
-        self.ddl(table, &change);
+        let columns = self.tables[table].columns.iter();
+        let changes = columns.flat_map(|column| {
+            let wider = column.of.wider.iter().filter_map(|sql| ColumnType::named(sql));
+            let required = column.not_null;
+            let fits = wider.filter(move |wider| !required || wider.may_be_required());
+            fits.map(|wider| (column.name.clone(), wider)).collect::<Vec<_>>()
+        });
+        let Some((name, wider)) = changes.choose(&mut self.random) else { return };
+        for column in self.tables[table].columns.iter_mut().filter(|column| column.name == name) {
+            column.of = *wider;
+        }
+        let name = quoted(&name);
+        self.ddl(table, &format!("alter column {name} type {0} using {name}::{0}", wider.sql));
     }
 
     fn set_default(&mut self, table: usize) {
@@ -186,9 +187,8 @@ impl Script {
         let random = &mut self.random;
         let name = self.tables[table].name;
         let columns = self.tables[table].columns.iter_mut();
-        let Some(column) = columns.filter(|column| !column.not_null).choose(random) else {
-            return;
-        };
+        let free = |column: &&mut Column| !column.not_null && column.of.may_be_required();
+        let Some(column) = columns.filter(free).choose(random) else { return };
         column.not_null = true;
         let (value, column) = (literal(&column.of.value(random)), quoted(&column.name));
         self.waiting.push_back(Step::Transaction(format!(

@@ -46,6 +46,16 @@ impl ColumnType {
         }
     }
 
+    /// Whether a column of this type may be NOT NULL. Debezium has no placeholder for an unchanged value of the others that is
+    /// stored out of line, and ends when it meets one in a required field.
+    pub(super) fn may_be_required(&self) -> bool {
+        const NO_PLACEHOLDER: [&str; 6] =
+            ["numeric", "xml", "tsvector", "citext", "hstore", "ltree"];
+        matches!(self.values, Values::Scalar(_))
+            && !NO_PLACEHOLDER.contains(&self.sql)
+            && !self.sql.ends_with("range")
+    }
+
     /// The type named so in the table of types.
     pub(super) fn named(sql: &str) -> Option<&'static Self> {
         TYPES.iter().find(|found| found.sql == sql)
