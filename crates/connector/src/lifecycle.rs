@@ -24,8 +24,8 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 
 /// Runs one connector until it is told to stop or cannot go on.
 ///
-/// Errors: only [`Class::Definite`] and [`Class::Fenced`] ones; what may pass is tried again for ever, with a pause that
-/// grows to `retriable.restart.connector.wait.ms`, and said in the status.
+/// Errors: [`Class::Definite`] and [`Class::Fenced`] ones; what may pass is tried again, with a pause that grows to
+/// `retriable.restart.connector.wait.ms`, for ever or `errors.max.retries` times in a row, and said in the status.
 pub async fn run(
     settings: Settings,
     status: &StatusReporter,
@@ -51,19 +51,20 @@ pub async fn run(
         };
         let cause = chain(&failure);
         match failure.class() {
-            Class::Transient => {}
+            Class::Transient => {
+                attempt =
+                    if started.elapsed() >= HEALTHY_AFTER { 1 } else { attempt.saturating_add(1) };
+                if settings.retry.attempts_max.is_some_and(|most| attempt > most) {
+                    return Err(failed(&settings, status, failure));
+                }
+            }
             Class::Fenced => {
                 info!(connector.name = %settings.name, "another instance took over: {cause}");
                 status.state(State::Stopped);
                 return Err(failure);
             }
-            Class::Definite => {
-                error!(connector.name = %settings.name, code = failure.code(), "{cause}");
-                status.state(State::Failed { code: failure.code(), cause });
-                return Err(failure);
-            }
+            Class::Definite => return Err(failed(&settings, status, failure)),
         }
-        attempt = if started.elapsed() >= HEALTHY_AFTER { 1 } else { attempt.saturating_add(1) };
         let after = pause(attempt, settings.retry.wait_max);
         warn!(connector.name = %settings.name, code = failure.code(), attempt, "takes over again in {after:?}: {cause}");
         status.state(State::Retrying { code: failure.code(), cause, attempt, after });
@@ -75,6 +76,14 @@ pub async fn run(
             () = tokio::time::sleep(after) => {}
         }
     }
+}
+
+/// The end of a connector that cannot go on.
+fn failed(settings: &Settings, status: &StatusReporter, failure: ConnectorError) -> ConnectorError {
+    let cause = chain(&failure);
+    error!(connector.name = %settings.name, code = failure.code(), "{cause}");
+    status.state(State::Failed { code: failure.code(), cause });
+    failure
 }
 
 /// One take-over and everything after it, to its end.

@@ -30,7 +30,7 @@ pub struct Position {
     pub instance: String,
     /// Everything that was committed before this position is in Kafka.
     pub end_lsn: Lsn,
-    /// Commit position of the last transaction that carried a change; part of the events' `sequence`.
+    /// Where the commit record of the last transaction that carried a change ends; part of the events' `sequence`.
     pub last_commit_lsn: Option<Lsn>,
     /// Set while a Kafka transaction had to end inside a source transaction.
     pub half_sent: Option<HalfSent>,

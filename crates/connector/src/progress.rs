@@ -81,7 +81,7 @@ impl Progress {
         }
         self.position.end_lsn = self.position.end_lsn.max(commit.end_lsn);
         if open.changes > 0 {
-            self.position.last_commit_lsn = Some(commit.commit_lsn);
+            self.position.last_commit_lsn = Some(commit.end_lsn);
         }
     }
 
@@ -258,5 +258,20 @@ mod tests {
         let mut progress = Progress::starting_at(start());
         assert!(progress.change(0, Lsn::new(140)).unwrap());
         assert_eq!(progress.checkpoint().end_lsn, Lsn::new(140));
+    }
+
+    #[test]
+    fn events_name_where_the_commit_before_them_ends() {
+        let mut progress = Progress::starting_at(start());
+        for (begin, changes, commit) in log(&[2, 0, 1]) {
+            progress.begin(&begin).unwrap();
+            (0..changes).for_each(|ordinal| {
+                progress.change(ordinal, begin.final_lsn).unwrap();
+            });
+            let before = progress.position().last_commit_lsn;
+            progress.commit(&commit);
+            let expected = if changes > 0 { Some(commit.end_lsn) } else { before };
+            assert_eq!(progress.position().last_commit_lsn, expected);
+        }
     }
 }

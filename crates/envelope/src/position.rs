@@ -18,7 +18,7 @@ pub struct SourcePosition<'a> {
     pub xid: Option<u64>,
     /// `source.lsn`, and the second part of `source.sequence`.
     pub lsn: Option<Lsn>,
-    /// First part of `source.sequence`: the commit before this transaction.
+    /// First part of `source.sequence`: where the commit before this transaction ends.
     pub last_commit_lsn: Option<Lsn>,
     /// `source.origin`: name of the replication origin.
     pub origin: Option<&'a str>,

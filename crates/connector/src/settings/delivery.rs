@@ -38,6 +38,8 @@ pub struct CommitLimits {
 pub struct RetrySettings {
     /// `retriable.restart.connector.wait.ms`: the longest pause.
     pub wait_max: Duration,
+    /// `errors.max.retries`: how many in a row; `None` for ever.
+    pub attempts_max: Option<u32>,
 }
 
 impl CommitLimits {
@@ -68,6 +70,7 @@ impl RetrySettings {
     pub(super) fn read(values: &mut Values<'_>) -> Self {
         Self {
             wait_max: values.milliseconds("retriable.restart.connector.wait.ms", 100, 3_600_000),
+            attempts_max: u32::try_from(values.number("errors.max.retries", -1, 1_000_000)).ok(),
         }
     }
 }

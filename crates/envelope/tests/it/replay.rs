@@ -133,7 +133,7 @@ pub(crate) fn records(group: &Value, steps: &[Step]) -> Result<Vec<OwnedRecord>,
                         .insert(relation.oid, TablePlan::compile(table, &encoder.settings)?);
                 }
                 StreamStep::Change(change) => encoder.change(&change)?,
-                StreamStep::Commit(commit) => encoder.last_commit_lsn = Some(commit.commit_lsn),
+                StreamStep::Commit(commit) => encoder.last_commit_lsn = Some(commit.end_lsn),
                 StreamStep::Begin(_) | StreamStep::Nothing => {}
             }
         }

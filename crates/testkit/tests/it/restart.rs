@@ -191,3 +191,19 @@ async fn a_connector_that_has_nothing_to_do_ends_quickly() -> Result<()> {
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_fault_that_does_not_pass_ends_it_after_as_many_attempts_as_are_allowed() -> Result<()> {
+    let (_database, _session, connector) = item_table("retries").await?;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = nobody.local_addr()?.port();
+    drop(nobody);
+    let connector = connector
+        .set("database.port", &port.to_string())
+        .set("errors.max.retries", "2")
+        .set("retriable.restart.connector.wait.ms", "100");
+    let mut process = connector.start()?;
+    assert_eq!(process.exit_code(DEADLINE).await?, 1, "{}", process.log_end());
+    assert_eq!(process.log().matches("takes over again").count(), 2, "{}", process.log());
+    Ok(())
+}

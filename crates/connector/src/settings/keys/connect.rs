@@ -61,10 +61,10 @@ pub(super) const DELIVERY: &[Key] = &[
         "10000",
         "Longest wait before a fault is retried; waits begin at 100 ms and double, with jitter.",
     ),
-    not_yet(
+    supported(
         "errors.max.retries",
         "-1",
-        "leave it at -1: a fault that may pass is retried for ever, with growing waits",
+        "How many times in a row a fault that may pass is tried again, with growing waits, before the connector fails; -1 for ever.",
     ),
     not_yet(
         "errors.tolerance",
