@@ -390,7 +390,7 @@ impl Gatherer {
 
     /// Puts into the status what events do not show as it is.
     pub(crate) fn tell(&mut self, status: &StatusReporter) {
-        for notice in self.tables.take_omitted().into_iter().chain(self.scratch.take_notices()) {
+        for notice in self.tables.take_notices().into_iter().chain(self.scratch.take_notices()) {
             status.notice(notice.into());
         }
     }

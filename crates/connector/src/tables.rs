@@ -46,8 +46,8 @@ pub(crate) struct Tables {
     control: Connection,
     topics: Topics,
     by_oid: HashMap<Oid, Captured>,
-    /// Columns that plans left out, until somebody asks.
-    omitted: Vec<Notice>,
+    /// What plans say of their columns, until somebody asks.
+    notices: Vec<Notice>,
 }
 
 impl Tables {
@@ -64,7 +64,7 @@ impl Tables {
             control,
             topics,
             by_oid: HashMap::new(),
-            omitted: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -96,9 +96,9 @@ impl Tables {
         self.compile(table_of(description, &self.settings)).await
     }
 
-    /// Columns that were left out of events since this was last asked.
-    pub(crate) fn take_omitted(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.omitted)
+    /// What is to be known of columns since this was last asked.
+    pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 
     /// The session that reads the catalog.
@@ -113,7 +113,7 @@ impl Tables {
 
     async fn compile(&mut self, table: Table) -> Result<CapturedTable, ConnectorError> {
         let plan = TablePlan::compile(table, &self.encoder)?;
-        self.omitted.extend(plan.omitted());
+        self.notices.extend(plan.notices());
         let topic = self.topics.ensure(plan.topic()).await?;
         info!(
             schema = plan.table().schema,

@@ -1,4 +1,4 @@
-//! What events do not show as it is. In: what a plan leaves out, and what becomes of values while rows are written.
+//! What events do not show as it is, or show though it was to be hidden. In: what a plan leaves out or cannot mask, and what becomes of values while rows are written.
 //! Out: one notice per column and kind, however many rows there are. Never: a value, which may be confidential.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use pgoutput::Oid;
 
 use crate::table::Table;
 
-/// Something about a column that its consumers cannot see in the events.
+/// Something about a column that the settings or the events do not let one see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// What it is.
@@ -19,7 +19,7 @@ pub struct Notice {
     pub type_name: String,
 }
 
-/// What events do not show.
+/// What it is about the column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NoticeKind {
     /// The column is not in them.
@@ -28,6 +28,10 @@ pub enum NoticeKind {
     Altered,
     /// An unchanged value stored out of line is null in them, as if it were NULL.
     Unavailable,
+    /// A mask is asked for that its type cannot have: its values are in the events as they are.
+    Unmasked,
+    /// It is masked, and part of the record key, which is not.
+    UnmaskedInKey,
 }
 
 impl Notice {
@@ -42,6 +46,8 @@ impl Notice {
             NoticeKind::Omitted => "NT001",
             NoticeKind::Altered => "NT002",
             NoticeKind::Unavailable => "NT003",
+            NoticeKind::Unmasked => "NT004",
+            NoticeKind::UnmaskedInKey => "NT005",
         }
     }
 }
@@ -62,6 +68,14 @@ impl fmt::Display for Notice {
             NoticeKind::Unavailable => write!(
                 formatter,
                 "[{code}] an unchanged value of column {column} is null in its event: the server did not send it, and {type_name} has no placeholder\n  fix: alter table … replica identity full, so that the server sends it"
+            ),
+            NoticeKind::Unmasked => write!(
+                formatter,
+                "[{code}] column {column} of type {type_name} is not masked: only character columns can be, and Debezium too sends its values as they are\n  fix: add {column} to column.exclude.list, or make the expression of column.mask.* match character columns only"
+            ),
+            NoticeKind::UnmaskedInKey => write!(
+                formatter,
+                "[{code}] column {column} is masked in the values of records and shown in their keys, as Debezium shows it: a key has to tell rows apart\n  fix: choose other columns for the key with message.key.columns, if the value is confidential"
             ),
         }
     }

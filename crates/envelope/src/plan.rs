@@ -20,7 +20,7 @@ use crate::settings::EncoderSettings;
 use crate::source::{self, SourceBlock};
 use crate::table::Table;
 use crate::types::{Context, Placeholder};
-use crate::{EnvelopeError, event_id, names};
+use crate::{EnvelopeError, event_id, names, treatment};
 
 const NEW_KEY_HEADER: &str = "__debezium.newkey";
 const OLD_KEY_HEADER: &str = "__debezium.oldkey";
@@ -90,10 +90,13 @@ impl TablePlan {
         &self.table
     }
 
-    /// Captured columns that the events do not have, because Debezium has no form for their types.
-    pub fn omitted(&self) -> Vec<Notice> {
-        let notice = |&column: &usize| Notice::new(NoticeKind::Omitted, &self.table, column);
-        self.rows.omitted().iter().map(notice).collect()
+    /// What the user should know of its columns: those that events leave out, and masks that hide less than they seem to.
+    pub fn notices(&self) -> Vec<Notice> {
+        let omitted = self.rows.omitted().iter().map(|&column| (NoticeKind::Omitted, column));
+        omitted
+            .chain(treatment::exposures(&self.table))
+            .map(|(kind, column)| Notice::new(kind, &self.table, column))
+            .collect()
     }
 
     /// A new row: one record, op `c`.

@@ -6,6 +6,10 @@
 
 use std::fmt;
 
+use crate::notice::NoticeKind;
+use crate::table::Table;
+use crate::types::source_type;
+
 /// What is done to one column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnTreatment {
@@ -51,6 +55,19 @@ impl Mask {
             Self::Asterisks { .. } | Self::Hash { .. } => Some(("masked", "true".to_owned())),
         }
     }
+}
+
+/// Columns that are to be hidden and are not, or not everywhere.
+pub(crate) fn exposures(table: &Table) -> impl Iterator<Item = (NoticeKind, usize)> + '_ {
+    table.columns.iter().enumerate().flat_map(|(index, column)| {
+        let hidden =
+            matches!(column.treatment.mask, Some(Mask::Asterisks { .. } | Mask::Hash { .. }));
+        let unmasked = column.captured && !source_type::is_character(&column.data_type);
+        [(unmasked, NoticeKind::Unmasked), (table.key.contains(&index), NoticeKind::UnmaskedInKey)]
+            .into_iter()
+            .filter(move |(applies, _)| hidden && *applies)
+            .map(move |(_, kind)| (kind, index))
+    })
 }
 
 /// What a digest is made of, after the salt.

@@ -1,6 +1,6 @@
-//! Which captured columns the events will not have, before a consumer misses them.
+//! Which captured columns the events will not have, or will show though they are masked, before somebody finds out.
 //!
-//! Method: the encoder compiles each table, and what it leaves out is the finding.
+//! Method: the encoder compiles each table, and what it has to say of them is the finding.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) async fn check(
             continue;
         };
         match TablePlan::compile(connector::table_of(&description, settings), &encoder) {
-            Ok(plan) => findings.extend(plan.omitted().iter().map(omitted)),
+            Ok(plan) => findings.extend(plan.notices().iter().map(warning)),
             Err(error) => {
                 findings.push(failure(&description.table_name().to_string(), &error));
             }
@@ -32,6 +32,6 @@ pub(super) async fn check(
     Ok(findings)
 }
 
-fn omitted(notice: &Notice) -> Finding {
+fn warning(notice: &Notice) -> Finding {
     finding(Severity::Warning, &notice.column, notice.to_string())
 }

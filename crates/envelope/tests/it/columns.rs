@@ -94,6 +94,28 @@ fn the_key_keeps_a_masked_value_and_its_plain_schema() {
     );
 }
 
+/// A value in clear where somebody asked for a mask must not go unnoticed.
+#[test]
+fn masks_that_hide_less_than_they_seem_to_are_told() {
+    let asterisks = || Mask::Asterisks { length: 3 };
+    let columns = vec![
+        masked("id", "text", true, asterisks()),
+        masked("born", "date", false, sha256()),
+        masked("name", "text", false, sha256()),
+        Column { captured: false, ..masked("left_out", "json", false, asterisks()) },
+        masked("cut", "json", false, Mask::Truncate { length_max: 3 }),
+    ];
+    let plan = compile(columns, plain_settings()).unwrap();
+    let told: Vec<_> =
+        plan.notices().into_iter().map(|notice| (notice.code(), notice.column)).collect();
+    assert_eq!(
+        told,
+        [("NT005", "public.item.id".to_owned()), ("NT004", "public.item.born".to_owned()),]
+    );
+    let records = inserted(&plan, &[Some("a"), Some("2020-01-02"), None, None, None]).unwrap();
+    assert_eq!(after(&records)["born"], 18_263);
+}
+
 #[test]
 fn a_key_column_that_the_value_leaves_out_is_optional_without_a_default() {
     let id = Column {

@@ -159,7 +159,7 @@ fn a_column_without_debezium_form_is_left_out_and_told_by_name() {
         let type_name = data_type.name.clone();
         let columns = vec![column("id", base("int4"), true), column("odd", data_type, false)];
         let plan = compile(columns, plain_settings()).unwrap();
-        let [notice] = &plan.omitted()[..] else { panic!("{:?}", plan.omitted()) };
+        let [notice] = &plan.notices()[..] else { panic!("{:?}", plan.notices()) };
         assert_eq!(notice.code(), "NT001");
         assert_eq!((&*notice.column, &*notice.type_name), ("public.item.odd", &*type_name));
         assert!(notice.to_string().contains("tributary.unmapped.types=capture"));
@@ -227,7 +227,7 @@ fn capture_keeps_all_of_every_value_without_debezium_form() {
         let name = data_type.name.clone();
         let columns = vec![column("id", base("int4"), true), column("v", data_type, false)];
         let plan = compile(columns, settings).unwrap();
-        assert!(plan.omitted().is_empty(), "{name}");
+        assert!(plan.notices().is_empty(), "{name}");
         let records = inserted(&plan, &[Some("1"), Some(text)]).unwrap();
         let value = String::from_utf8(records[0].value.clone().unwrap()).unwrap();
         assert!(value.contains(&format!("\"v\":{expected}}},")), "{name}: {value}");
