@@ -77,6 +77,60 @@ fn a_digest_stands_for_whatever_stands_for_a_value() {
     assert_eq!(events[0]["after"]["may"], Value::Null);
 }
 
+/// The values are Debezium 3.6's for the same rows and settings.
+#[test]
+fn stand_ins_and_other_types_are_treated_as_debezium_treats_them() {
+    let hash = || Mask::Hash {
+        algorithm: HashAlgorithm::Sha256,
+        input: HashInput::Utf8,
+        salt: Salt::new("x"),
+    };
+    let cut = || Mask::Truncate { length_max: 4 };
+    let default = |text: &str| Some(format!("'{text}'::text"));
+    let columns = vec![
+        column("id", base("int4"), true),
+        masked("b", "bytea", false, cut()),
+        masked("tsz", "timestamptz", false, cut()),
+        masked("j", "jsonb", false, cut()),
+        masked("n", "int4", false, cut()),
+        masked("big", "text", false, cut()),
+        Column { default: default("dflt"), ..masked("def", "text", true, hash()) },
+        Column { default: default("dd"), ..masked("ndef", "text", false, hash()) },
+        masked("hbig", "text", false, hash()),
+    ];
+    let plan = compile(columns, plain_settings()).unwrap();
+    let mut new = row(&[
+        Some("1"),
+        Some("\\x000102030405"),
+        Some("2020-01-02 03:04:05+00"),
+        Some(r#"{"a": 1}"#),
+        Some("1234567"),
+    ]);
+    new.extend([TupleValue::UnchangedToast, TupleValue::Text(b"val")]);
+    new.extend([TupleValue::Null, TupleValue::UnchangedToast]);
+    let old = row(&[Some("1"), None, None, None, None, None, None, None, None]);
+    let events = updated(&plan, OldRow::Key(&old), &new);
+    assert_eq!(
+        events[0]["after"],
+        json!({
+            "id": 1,
+            "b": "AAECAw==",
+            "tsz": "2020",
+            "j": "{\"a\"",
+            "n": 1_234_567,
+            "big": "__de",
+            "def": "00f626a57d4c134f870dd45558119f9b4a86344ca691ee4f4431b3d198082f69",
+            "ndef": "dd",
+            "hbig": "b4108f4d3c957d1f34bfdcb9ce283381fbe699bb259462d0c69fc2a23f24a438",
+        })
+    );
+    assert_eq!(
+        events[0]["before"]["def"],
+        "ece781219c77277ae7d2f13f6c0d40b0878f2928feb90da3b50d15859e367aaa"
+    );
+    assert_eq!(events[0]["before"]["ndef"], "dd");
+}
+
 #[test]
 fn the_key_keeps_a_masked_value_and_its_plain_schema() {
     let settings = EncoderSettings::new("shop", "postgres", "1");
