@@ -43,7 +43,7 @@ pub use notification::NotificationSettings;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
 pub use reselect::ReselectSettings;
-pub use snapshot::{SnapshotMode, SnapshotSettings};
+pub use snapshot::{InheritedRows, SnapshotMode, SnapshotSettings};
 pub use source::{Autocreate, Guardrail, PublicationSettings, SlotSettings};
 pub use topics::TopicCreation;
 

@@ -40,6 +40,15 @@ impl SnapshotMode {
     }
 }
 
+/// `tributary.snapshot.inherited.rows`: where the rows of a table go that inherits from another captured one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InheritedRows {
+    /// To its own topic and to that of each table it inherits from, as a `SELECT` from that one shows them.
+    Repeated,
+    /// To its own topic, as in the stream.
+    Once,
+}
+
 /// The snapshot.
 #[derive(Debug, Clone)]
 pub struct SnapshotSettings {
@@ -47,6 +56,8 @@ pub struct SnapshotSettings {
     pub mode: SnapshotMode,
     /// `snapshot.max.threads`: readers at the same time.
     pub max_threads: usize,
+    /// Where rows of inheriting tables go.
+    pub inherited_rows: InheritedRows,
     /// `snapshot.include.collection.list`; `None` copies every captured table.
     include: Option<Vec<Regex>>,
     /// `snapshot.select.statement.overrides`, by `schema.table`.
@@ -61,6 +72,14 @@ impl SnapshotSettings {
         Self {
             mode: mode(values),
             max_threads: usize::try_from(threads).unwrap_or(1),
+            inherited_rows: values.choice(
+                "tributary.snapshot.inherited.rows",
+                &[
+                    ("repeated", Choice::Is(InheritedRows::Repeated)),
+                    ("once", Choice::Is(InheritedRows::Once)),
+                ],
+                InheritedRows::Repeated,
+            ),
             include: include.then(|| patterns(values, INCLUDE, Case::Ignored)),
             overrides: overrides(values),
         }

@@ -28,7 +28,7 @@ use crate::error::ConnectorError;
 use crate::gather::Gatherer;
 use crate::notification::Stage;
 use crate::position::SnapshotProgress;
-use crate::settings::Settings;
+use crate::settings::{InheritedRows, Settings};
 use crate::sink::Sink;
 use crate::status::{SnapshotStatus, State, StatusReporter};
 use crate::tables::CapturedTable;
@@ -144,6 +144,13 @@ async fn prepare(
         let select = settings.select_override(&summary.schema, &summary.name);
         let queries = match select {
             Some(select) => vec![overridden(&description, columns, select)],
+            None if settings.inherited_rows == InheritedRows::Repeated
+                && catalog::has_inheritors(control, summary.oid).await? =>
+            {
+                // Without ONLY, the rows of inheriting tables are among those of the table.
+                let all = format!("SELECT * FROM {}", description.table_name().quoted());
+                vec![overridden(&description, columns, &all)]
+            }
             None => table_queries(control, summary.oid, &columns, settings.max_threads).await?,
         };
         let count = queries.len();
@@ -162,7 +169,7 @@ fn names(tables: &[(CapturedTable, usize)]) -> String {
     names.collect::<Vec<_>>().join(",")
 }
 
-/// One query for the rows of a statement of the user's.
+/// One query for the rows of a statement.
 fn overridden(table: &TableDescription, columns: Vec<String>, select: &str) -> CopyQuery {
     CopyQuery {
         table: TableName::new(&table.schema, &table.name),

@@ -98,3 +98,11 @@ pub async fn partition_leaves(
     };
     Ok(rows.iter().map(leaf).collect())
 }
+
+/// Whether other tables inherit from `oid`; partitions do not count.
+pub async fn has_inheritors(connection: &Connection, oid: Oid) -> Result<bool, PostgresError> {
+    const INHERITORS: &str = "SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+                              WHERE i.inhparent = $1 AND NOT c.relispartition LIMIT 1";
+    let rows = connection.query("look for inheriting tables", INHERITORS, &[&oid.0]).await?;
+    Ok(!rows.is_empty())
+}

@@ -9,6 +9,27 @@ use testkit::stack::Stack;
 use testkit::wait::{DEADLINE, Seen, eventually};
 use testkit::{Result, event};
 
+/// A row of an inheriting table is also a row of the table it inherits from; the stream has it once, and so a snapshot may.
+#[tokio::test]
+async fn an_inherited_row_is_read_once_where_that_is_wanted() -> Result<()> {
+    for (setting, expected) in [("once", vec![1]), ("repeated", vec![1, 2])] {
+        let database = Stack::shared()?.database(&format!("inherited{setting}")).await?;
+        database
+            .with("create table base (id int primary key); create table heir (primary key (id)) inherits (base);
+                   insert into base values (1); insert into heir values (2)")
+            .await?;
+        let connector = database.connector()?.set("tributary.snapshot.inherited.rows", setting);
+        let mut process = connector.start_streaming().await?;
+        let ids = |events: &[event::Event]| -> Vec<i64> {
+            events.iter().filter_map(|event| event.payload()["after"]["id"].as_i64()).collect()
+        };
+        assert_eq!(ids(&database.events("public.base").await?), expected, "{setting}");
+        assert_eq!(ids(&database.events("public.heir").await?), [2], "{setting}");
+        process.terminate().await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn snapshot_gives_each_row_once_and_then_the_stream_goes_on() -> Result<()> {
     let database = Stack::shared()?.database("snapshot").await?;

@@ -64,6 +64,11 @@ pub(super) const KEYS: &[Key] = &[
         "What a snapshot does with a `date` before Christ: `lost` gives the same year after Christ, as Debezium's snapshot does (its stream does not), and warns; `kept` gives what the stream gives. Connectors made by flags have `kept`.",
     ),
     supported(
+        "tributary.snapshot.inherited.rows",
+        "repeated",
+        "Where a snapshot puts the rows of a table that inherits from another captured one: `repeated` puts them into the topics of both, as Debezium's snapshot does (its stream does not); `once` into the topic of their own table. Connectors made by flags have `once`.",
+    ),
+    supported(
         "tributary.unmapped.types",
         "omit",
         "What becomes of a column whose type Debezium has no form for, like composite types, multiranges and arrays of domains: `omit` leaves it out, as Debezium does, and says so once; `capture` takes it, in the form `docs/reference/types.md` tells. Connectors made by flags have `capture`.",
