@@ -20,7 +20,7 @@ fn shown(data_type: &DataType, modifier: i32, settings: &EncoderSettings, text: 
     let mut out = |record: envelope::Record<'_>| {
         let value = String::from_utf8(record.value.unwrap().to_vec()).unwrap();
         let start = value.find("\"v\":").unwrap() + 4;
-        json = value[start..value.find("},\"source\"").unwrap()].to_owned();
+        value[start..value.find("},\"source\"").unwrap()].clone_into(&mut json);
     };
     let row = [TupleValue::Text(b"1"), TupleValue::Text(text.as_bytes())];
     plan.insert(&position(), &row, &mut out, &mut scratch)
