@@ -48,6 +48,9 @@ fn literal(expression: &str) -> Option<(String, &str)> {
     if let Some(inner) = expression.strip_prefix('\'') {
         return quoted(inner, false);
     }
+    if let Some(inner) = expression.strip_prefix("B'") {
+        return quoted(inner, false);
+    }
     if let Some(inner) = expression.strip_prefix("E'") {
         return quoted(inner, true);
     }
@@ -119,6 +122,7 @@ mod tests {
             ),
             ("'1.5'::numeric(5,2)", literal("1.5")),
             ("''::character varying", literal("")),
+            ("B'101'::\"bit\"", literal("101")),
             ("nextval('t_id_seq'::regclass)", DefaultValue::Function),
             ("gen_random_uuid()", DefaultValue::Function),
             ("timezone('utc'::text, now())", DefaultValue::Function),

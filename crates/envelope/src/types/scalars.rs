@@ -48,9 +48,10 @@ impl Context<'_> {
         let semantic = |name: &str| Schema::named("string", &format!("io.debezium.data.{name}"));
         let string = || Schema::plain("string");
         Some(match name {
-            "text" | "varchar" | "bpchar" | "char" | "name" | "citext" => text(string())
+            "text" | "varchar" | "bpchar" | "char" | "name" => text(string())
                 .with_unavailable(placeholder())
                 .with_defaults(Defaults::ConstantsAndFunctions("")),
+            "citext" => text(string()).with_unavailable(placeholder()),
             "json" | "jsonb" => text(semantic("Json"))
                 .with_unavailable(placeholder())
                 .with_defaults(Defaults::ConstantsAndFunctions("{}")),
@@ -240,12 +241,13 @@ fn special(name: &str, modifier: i32) -> Option<Form> {
     Some(match name {
         "bit" | "varbit" if modifier == 1 || (name == "bit" && modifier < 0) => {
             Form::new(Writer::SingleBit, Schema::plain("boolean"), "0")
+                .with_defaults(Defaults::Constants)
         }
         "bit" | "varbit" => {
             let length = if modifier < 0 { i32::MAX } else { modifier };
             let schema = Schema::named("bytes", "io.debezium.data.Bits")
                 .with_parameter("length", length.to_string());
-            Form::new(Writer::Bits(name == "bit"), schema, "")
+            Form::new(Writer::Bits, schema, "").with_defaults(Defaults::Constants)
         }
         "point" => Form::new(Writer::Point, point_schema(), "(0,0)"),
         "geometry" => geometry("Geometry"),

@@ -18,12 +18,14 @@ impl Context<'_> {
             u8::try_from(modifier).map_or(FRACTION_DIGITS_MAX, |it| it.min(FRACTION_DIGITS_MAX));
         let zoned = |name: &str| Schema::named("string", &format!("{DEBEZIUM}.{name}"));
         let (form, function) = match name {
+            // Its defaults are left out.
+            "timetz" => {
+                let schema = zoned("ZonedTime");
+                return Some(Form::new(Writer::TimeWithZone, schema, "00:00:00+00"));
+            }
             "date" => (self.date(), "1970-01-01"),
             "time" => (self.time(digits), "00:00:00"),
             "timestamp" => (self.timestamp(digits), "1970-01-01 00:00:00"),
-            "timetz" => {
-                (Form::new(Writer::TimeWithZone, zoned("ZonedTime"), "00:00:00+00"), "00:00:00+00")
-            }
             "timestamptz" => (
                 Form::new(
                     Writer::TimestampWithZone(digits),

@@ -6,8 +6,7 @@ use super::calendar::{self, MICROS_PER_SECOND};
 use super::{Malformed, Outcome};
 
 /// 365.25 days in twelve months.
-const MICROS_PER_MONTH: i128 = 2_629_800_000_000;
-const MICROS_PER_DAY: i128 = 86_400_000_000;
+const DAYS_PER_MONTH: f64 = 365.25 / 12.0;
 
 /// `1 year 2 mons 3 days 04:05:06.78` taken apart; each part has its own sign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,20 +70,29 @@ pub(crate) fn micros(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malforme
         b"-infinity" => (i64::MIN, Outcome::Written),
         _ => {
             let total = total_micros(Interval::parse(text).ok_or(MALFORMED)?);
-            let limit = if total < 0 { i64::MIN } else { i64::MAX };
-            let within = i64::try_from(total).map(|total| (total, Outcome::Written));
-            within.unwrap_or((limit, Outcome::Altered))
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "stops at the limits, as Java's does"
+            )]
+            let whole = total as i64;
+            let beyond = whole == i64::MAX || whole == i64::MIN;
+            (whole, if beyond { Outcome::Altered } else { Outcome::Written })
         }
     };
     out.extend_from_slice(itoa::Buffer::new().format(total).as_bytes());
     Ok(outcome)
 }
 
-fn total_micros(interval: Interval) -> i128 {
-    let months = i128::from(interval.years) * 12 + i128::from(interval.months);
-    months * MICROS_PER_MONTH
-        + i128::from(interval.days) * MICROS_PER_DAY
-        + i128::from(interval.micros)
+/// As Debezium counts: in floating point, so that from 285 years on the last digits are those of a double.
+#[expect(clippy::cast_precision_loss, reason = "what is lost here is lost there, too")]
+fn total_micros(interval: Interval) -> f64 {
+    let Interval { years, months, days, micros } = interval;
+    let seconds = micros / MICROS_PER_SECOND;
+    let fraction = (micros % MICROS_PER_SECOND) as f64 / MICROS_PER_SECOND as f64;
+    let months = years as f64 * 12.0 + months as f64;
+    let days = months * DAYS_PER_MONTH + days as f64;
+    let minutes = (days * 24.0 + (seconds / 3_600) as f64) * 60.0 + (seconds / 60 % 60) as f64;
+    (minutes * 60.0 + ((seconds % 60) as f64 + fraction)) * MICROS_PER_SECOND as f64
 }
 
 /// `"P1Y2M3DT4H5M6.78S"`: every part is there, also when it is 0. Infinities have no such form.

@@ -14,8 +14,8 @@ pub(crate) fn single_bit(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed
     Ok(())
 }
 
-/// Bits as bytes, the last bit in the lowest place of the first byte. `whole` keeps the zero bytes at the end.
-pub(crate) fn bits(text: &[u8], whole: bool, out: &mut Vec<u8>) -> Result<(), Malformed> {
+/// Bits as bytes, the last bit in the lowest place of the first byte; zero bytes at the end are left out, of `bit(n)` too.
+pub(crate) fn bits(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut bytes = vec![0_u8; text.len().div_ceil(8)];
     for (place, &bit) in text.iter().rev().enumerate() {
         match bit {
@@ -24,7 +24,7 @@ pub(crate) fn bits(text: &[u8], whole: bool, out: &mut Vec<u8>) -> Result<(), Ma
             _ => return Err(Malformed("expected bits")),
         }
     }
-    while !whole && bytes.last() == Some(&0) {
+    while bytes.last() == Some(&0) {
         bytes.pop();
     }
     out.push(b'"');
@@ -159,25 +159,22 @@ mod tests {
     }
 
     #[test]
-    fn bits_are_little_endian_bytes() {
-        for (text, whole, expected) in [
-            ("11", true, "Aw=="),
-            ("0000001", true, "AQ=="),
-            ("1000000", true, "QA=="),
-            ("00", false, ""),
-            ("000000110000001000000001", false, "AQID"),
-            (
-                "1000000000000000000000000000000000000000000000000000000000000000",
-                false,
-                "AAAAAAAAAIA=",
-            ),
-            ("111011010001000110000001000000001", false, "AQIj2gE="),
-            ("", false, ""),
+    fn bits_are_little_endian_bytes_without_zeros_at_the_end() {
+        for (text, expected) in [
+            ("11", "Aw=="),
+            ("0000001", "AQ=="),
+            ("1000000", "QA=="),
+            ("0000000", ""),
+            ("00", ""),
+            ("000000110000001000000001", "AQID"),
+            ("1000000000000000000000000000000000000000000000000000000000000000", "AAAAAAAAAIA="),
+            ("111011010001000110000001000000001", "AQIj2gE="),
+            ("", ""),
         ] {
-            assert_eq!(written(|out| bits(text.as_bytes(), whole, out)), format!("\"{expected}\""));
+            assert_eq!(written(|out| bits(text.as_bytes(), out)), format!("\"{expected}\""));
         }
         assert_eq!(written(|out| single_bit(b"1", out)), "true");
-        assert!(bits(b"012", true, &mut Vec::new()).is_err());
+        assert!(bits(b"012", &mut Vec::new()).is_err());
     }
 
     #[test]
