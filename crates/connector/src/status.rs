@@ -80,7 +80,8 @@ pub struct Status {
     pub transactions_committed: u64,
     /// Kafka holds everything before this position.
     pub committed: Option<Lsn>,
-    /// What the user should know, each code and subject once since the process started, in the order it was found.
+    /// What the user should know, each code and subject once since the process started, in the order it was found: at most as
+    /// many for each code as there are columns.
     pub notices: Vec<Notice>,
 }
 
@@ -133,5 +134,28 @@ impl StatusReporter {
             status.transactions_committed += 1;
             status.committed = Some(position);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_stays_and_is_told_once() {
+        let (reporter, mut receiver) = channel();
+        let notice = |code, subject: &str| Notice {
+            code,
+            subject: subject.to_owned(),
+            text: "a text that may differ".to_owned(),
+        };
+        reporter.notice(notice("NT001", "public.t.a"));
+        receiver.mark_unchanged();
+        reporter.notice(notice("NT001", "public.t.a"));
+        assert!(!receiver.has_changed().unwrap());
+        reporter.notice(notice("NT002", "public.t.a"));
+        reporter.notice(notice("NT001", "public.t.b"));
+        reporter.state(State::Streaming);
+        assert_eq!(receiver.borrow().notices.len(), 3);
     }
 }
