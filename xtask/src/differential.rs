@@ -4,6 +4,7 @@
 
 use clap::Args;
 use regex::Regex;
+use testkit::differential::Changes;
 use testkit::stack::Stack;
 use testkit::{Result, connector, differential};
 
@@ -43,7 +44,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
             transactions: arguments.transactions,
             types: types.clone(),
             except: except.clone(),
-            ddl: !arguments.no_ddl,
+            changes: if arguments.no_ddl { Changes::None } else { Changes::All },
         };
         // Both topics of a run are large, and the next run needs none of them.
         let stack = Stack::start(&[("fsync", "off")]).await?;

@@ -1,10 +1,11 @@
-//! Development tasks: `cargo xtask test`, `oracle`, `pgbench`, `golden`, `differential`, `bench`.
+//! Development tasks: `cargo xtask test`, `oracle`, `pgbench`, `golden`, `differential`, `sink`, `flink`, `bench`.
 //!
 //! In: a command line. Out: findings on standard output, what is going on on standard error; exit 1 if a promise was broken.
 //! Never: the work itself, which is in `testkit`.
 
 mod differential;
 mod output;
+mod sink;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +39,10 @@ enum Task {
     Golden(GoldenArgs),
     /// The real Debezium and us on the same random changes, compared record by record
     Differential(differential::Arguments),
+    /// Our topics copied into a second database by the Debezium JDBC sink connector
+    Sink(sink::Arguments),
+    /// Our topics read by Apache Flink's debezium-json format
+    Flink,
     /// Measure
     Bench {
         #[command(subcommand)]
@@ -135,6 +140,8 @@ async fn run(task: Task) -> Result<()> {
         Task::Pgbench(arguments) => pgbench(arguments).await,
         Task::Golden(arguments) => golden(arguments).await,
         Task::Differential(arguments) => differential::run(arguments).await,
+        Task::Sink(arguments) => sink::jdbc(arguments).await,
+        Task::Flink => sink::flink().await,
         Task::Bench { bench: Bench::Drain { changes, runs } } => drain(changes, runs).await,
     }
 }

@@ -22,6 +22,7 @@ mod archive;
 mod cache;
 mod connect;
 mod error;
+mod flink;
 mod java;
 mod kafka;
 mod lock;
@@ -36,6 +37,7 @@ mod watchdog;
 
 pub use connect::{Connect, ConnectOptions, Plugin};
 pub use error::{Class, EmbeddedError};
+pub use flink::FlinkJson;
 pub use kafka::{
     Kafka, KafkaOptions, KafkaVersion, Listener, ListenerSecurity, SaslMechanism, SaslUser,
     TlsClientAuth, TlsFiles,

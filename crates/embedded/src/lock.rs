@@ -53,6 +53,7 @@ pub(crate) const KAFKA_4: &str = include_str!("../lock/kafka-4.3.1.lock");
 pub(crate) const KAFKA_3: &str = include_str!("../lock/kafka-3.9.2.lock");
 pub(crate) const CONNECT: &str = include_str!("../lock/connect-4.3.1.lock");
 pub(crate) const DEBEZIUM: &str = include_str!("../lock/debezium-3.6.0.lock");
+pub(crate) const FLINK: &str = include_str!("../lock/flink-1.20.4.lock");
 pub(crate) const POSTGRES: &str = include_str!("../lock/postgres.lock");
 
 #[cfg(test)]
@@ -61,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_line_of_every_lock_file_pins_one_artifact() {
-        for text in [KAFKA_4, KAFKA_3, CONNECT, DEBEZIUM, POSTGRES] {
+        for text in [KAFKA_4, KAFKA_3, CONNECT, DEBEZIUM, FLINK, POSTGRES] {
             let artifacts = artifacts(text);
             let lines = text.lines().filter(|line| !line.starts_with('#')).count();
             assert_eq!(artifacts.len(), lines);

@@ -64,6 +64,22 @@ pub(crate) async fn provide(
     Ok(())
 }
 
+/// As [`provide`], for jars; gives the class path of them, and of nothing else that lies in `folder`.
+pub(crate) async fn provide_class_path(
+    what: &str,
+    artifacts: &[Artifact],
+    cache: &Path,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<String, EmbeddedError> {
+    provide(what, artifacts, cache, folder, progress).await?;
+    let jars: Vec<String> = artifacts
+        .iter()
+        .map(|artifact| folder.join(artifact.file_name()).display().to_string())
+        .collect();
+    Ok(jars.join(":"))
+}
+
 fn is_verified(path: &Path) -> bool {
     VERIFIED.lock().unwrap_or_else(PoisonError::into_inner).contains(path) && path.is_file()
 }

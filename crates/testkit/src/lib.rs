@@ -15,6 +15,7 @@ pub mod oracle;
 pub mod pgbench;
 pub mod process_stat;
 pub mod session;
+pub mod sink;
 pub mod stack;
 pub mod tail;
 pub mod wait;

@@ -32,11 +32,8 @@ impl Programs {
         let folder = cache.join("connect");
         let libs_dir = folder.join(VERSION).join("libs");
         let artifacts = lock::artifacts(lock::CONNECT);
-        maven::provide(&name, &artifacts, &cache, &libs_dir, progress).await?;
-        let jars: Vec<String> = artifacts
-            .iter()
-            .map(|artifact| libs_dir.join(artifact.file_name()).display().to_string())
-            .collect();
+        let class_path =
+            maven::provide_class_path(&name, &artifacts, &cache, &libs_dir, progress).await?;
         let pinned = lock::artifacts(lock::DEBEZIUM);
         let mut plugin_folders = Vec::new();
         for artifact in &pinned {
@@ -47,7 +44,7 @@ impl Programs {
                 plugin_folders.push(unpacked.display().to_string());
             }
         }
-        Ok(Self { java, class_path: jars.join(":"), plugin_path: plugin_folders.join(",") })
+        Ok(Self { java, class_path, plugin_path: plugin_folders.join(",") })
     }
 }
 

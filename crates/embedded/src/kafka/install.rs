@@ -31,13 +31,9 @@ impl Programs {
         let cache = cache::folder()?;
         let libs_dir = cache.join("kafka").join(version.as_str()).join("libs");
         let artifacts = lock::artifacts(lock);
-        maven::provide(&name, &artifacts, &cache, &libs_dir, progress).await?;
-        // Only what is pinned, whatever else lies in that folder.
-        let jars: Vec<String> = artifacts
-            .iter()
-            .map(|artifact| libs_dir.join(artifact.file_name()).display().to_string())
-            .collect();
-        Ok(Self { version, java, libs_dir, class_path: jars.join(":") })
+        let class_path =
+            maven::provide_class_path(&name, &artifacts, &cache, &libs_dir, progress).await?;
+        Ok(Self { version, java, libs_dir, class_path })
     }
 
     /// Folder for what is made once per version, beside the jars.

@@ -26,9 +26,10 @@ use crate::{Failure, Result};
 use compare::Comparison;
 pub use compare::{Finding, VOLATILE};
 pub use report::{Report, TableReport};
-pub use script::{Script, Step};
+pub use script::{Changes, Script, Step};
 use side::Sides;
 pub use types::ColumnType;
+pub(crate) use types::PLAIN;
 use types::{EXTENSIONS, TYPES, definitions};
 
 /// Prefix of Debezium's topics and name of its slot. As long as ours, so that nothing is cut elsewhere.
@@ -52,8 +53,8 @@ pub struct Plan {
     pub types: Regex,
     /// But for those whose whole name matches this.
     pub except: Regex,
-    /// Whether the tables change too.
-    pub ddl: bool,
+    /// How the tables change.
+    pub changes: Changes,
 }
 
 /// Runs a plan.
@@ -62,7 +63,7 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     let session = database.session().await?;
     let (types, skipped) = available_types(&session, plan).await?;
     narrate(&format!("seed {}: {} types, skipped: {}", plan.seed, types.len(), list(&skipped)));
-    let script = Script::new(plan.seed, plan.transactions, types, plan.ddl);
+    let script = Script::new(plan.seed, plan.transactions, types, plan.changes);
     set_up(&session, &script).await?;
     let mut sides = Sides::start(&database, PUBLICATION).await?;
     let mut report = Report::new(plan.seed, skipped);

@@ -29,6 +29,17 @@ pub enum Step {
     Ddl(String),
 }
 
+/// Which changes of the tables a script has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// The tables stay as they are.
+    None,
+    /// Columns that may be null come.
+    NewColumns,
+    /// Everything a table can go through.
+    All,
+}
+
 /// All steps of a run.
 #[derive(Debug)]
 pub struct Script {
@@ -36,14 +47,15 @@ pub struct Script {
     types: Vec<ColumnType>,
     tables: Vec<Table>,
     transactions_left: u64,
-    until_ddl: Option<u64>,
+    until_ddl: u64,
+    changes: Changes,
     labels: u32,
     waiting: VecDeque<Step>,
 }
 
 impl Script {
     /// A script of so many transactions over two tables with one column of each of `types`.
-    pub fn new(seed: u64, transactions: u64, types: Vec<ColumnType>, ddl: bool) -> Self {
+    pub fn new(seed: u64, transactions: u64, types: Vec<ColumnType>, changes: Changes) -> Self {
         let tables = vec![
             Table::new("every_default", false, &types),
             Table::new("every_full", true, &types),
@@ -53,7 +65,8 @@ impl Script {
             types,
             tables,
             transactions_left: transactions,
-            until_ddl: ddl.then_some(QUIET_MOST / 2),
+            until_ddl: QUIET_MOST / 2,
+            changes,
             labels: 0,
             waiting: VecDeque::new(),
         }
@@ -87,7 +100,12 @@ impl Script {
     /// Queues a change of a table, and what must happen before it.
     fn change_table(&mut self) {
         let table = usize::from(self.random.random::<bool>());
-        match self.random.random_range(0..20) {
+        let change = match self.changes {
+            Changes::None => return,
+            Changes::NewColumns => 0,
+            Changes::All => self.random.random_range(0..20),
+        };
+        match change {
             0..=4 => self.add_column(table),
             5..=7 => self.drop_column(table),
             8..=9 => self.rename_column(table),
@@ -117,7 +135,7 @@ impl Script {
         let odd = random.random_bool(0.2);
         let mut column = self.tables[table].column(of, odd);
         let mut change = format!("add column {} {}", quoted(&column.name), of.sql);
-        column.default = random.random_bool(0.4);
+        column.default = self.changes == Changes::All && random.random_bool(0.4);
         if column.default {
             column.not_null = random.random_bool(0.5) && of.may_be_required();
             change.push_str(" default ");
@@ -244,13 +262,11 @@ impl Iterator for Script {
             return Some(step);
         }
         self.transactions_left = self.transactions_left.checked_sub(1)?;
-        match self.until_ddl {
-            Some(0) => {
-                self.until_ddl = Some(self.random.random_range(1..=QUIET_MOST));
-                self.change_table();
-            }
-            Some(left) => self.until_ddl = Some(left - 1),
-            None => {}
+        if let Some(left) = self.until_ddl.checked_sub(1) {
+            self.until_ddl = left;
+        } else {
+            self.until_ddl = self.random.random_range(1..=QUIET_MOST);
+            self.change_table();
         }
         let transaction = Step::Transaction(self.transaction());
         self.waiting.push_back(transaction);
@@ -264,7 +280,7 @@ mod tests {
     use super::*;
 
     fn script(seed: u64) -> Vec<Step> {
-        Script::new(seed, 1_000, TYPES.to_vec(), true).collect()
+        Script::new(seed, 1_000, TYPES.to_vec(), Changes::All).collect()
     }
 
     #[test]
@@ -283,8 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn without_ddl_the_tables_stay_as_they_are() {
-        let mut steps = Script::new(1, 500, TYPES.to_vec(), false);
+    fn a_script_has_only_the_changes_asked_for() {
+        let mut steps = Script::new(1, 500, TYPES.to_vec(), Changes::None);
         assert!(steps.all(|step| matches!(step, Step::Transaction(_))));
+        for step in Script::new(1, 500, TYPES.to_vec(), Changes::NewColumns) {
+            if let Step::Ddl(sql) = step {
+                assert!(sql.contains(" add column ") && !sql.contains("default "), "{sql}");
+            }
+        }
     }
 }

@@ -223,6 +223,28 @@ pub(super) const TYPES: &[ColumnType] = &[
     scalar("sparsevec(3000)", shape::sparsevec).of("vector"),
 ];
 
+/// Types that other systems have too, with values they can hold.
+pub(crate) const PLAIN: &[ColumnType] = &[
+    scalar("boolean", numbers::boolean),
+    scalar("smallint", numbers::int2),
+    scalar("integer", numbers::int4),
+    scalar("bigint", numbers::int8),
+    scalar("double precision", numbers::finite_float8),
+    scalar("numeric(12,2)", numbers::numeric_12_2),
+    scalar("numeric(38,10)", numbers::numeric_38_10),
+    scalar("varchar(10)", texts::text_10),
+    scalar("text", texts::text),
+    scalar("bytea", texts::bytea),
+    scalar("date", times::date_element),
+    scalar("time", times::time_element),
+    scalar("timestamp", times::timestamp_element),
+    scalar("timestamp(3)", times::timestamp_element),
+    scalar("timestamptz", times::timestamptz_element),
+    scalar("json", shape::json),
+    scalar("jsonb", shape::json),
+    scalar("uuid", shape::uuid),
+];
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

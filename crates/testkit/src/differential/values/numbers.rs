@@ -56,6 +56,12 @@ pub(in super::super) fn float8(random: &mut StdRng) -> String {
     })
 }
 
+/// JSON has no word for the others.
+pub(in super::super) fn finite_float8(random: &mut StdRng) -> String {
+    let exponent = random.random_range(-200..200);
+    format!("{:?}", random.random_range(-10.0_f64..10.0) * 10_f64.powi(exponent))
+}
+
 /// A number with at most so many digits before and exactly so many after the point.
 fn decimal(random: &mut StdRng, before: usize, after: usize) -> String {
     let mut text = String::new();

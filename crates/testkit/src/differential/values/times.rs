@@ -112,10 +112,15 @@ pub(in super::super) fn timetz_element(random: &mut StdRng) -> String {
     format!("{text}{offset:+03}")
 }
 
+/// A date after the Gregorian calendar began everywhere that matters.
+pub(in super::super) fn date_element(random: &mut StdRng) -> String {
+    let (year, day) = (random.random_range(1_600..2_200), random.random_range(1..=28));
+    format!("{year:04}-{:02}-{day:02}", random.random_range(1..=12))
+}
+
 /// Debezium moves what is before the Gregorian calendar, and makes an infinity a year.
 pub(in super::super) fn timestamp_element(random: &mut StdRng) -> String {
-    let (year, day) = (random.random_range(1_600..2_200), random.random_range(1..=28));
-    format!("{year:04}-{:02}-{day:02} {}", random.random_range(1..=12), time_of_day(random))
+    format!("{} {}", date_element(random), time_of_day(random))
 }
 
 /// As [`timestamp_element`].
