@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, SeedableRng};
 
-use super::table::{Column, Table, literal, quoted};
+use super::table::{Column, ODD_NAMES, Table, literal, quoted};
 use super::types::ColumnType;
 
 /// Statements of one transaction.
@@ -132,7 +132,7 @@ impl Script {
         let Some(of) = lacking.choose(random).or_else(|| self.types.choose(random)).copied() else {
             return;
         };
-        let odd = random.random_bool(0.2);
+        let odd = odd_names(random, self.changes);
         let mut column = self.tables[table].column(of, odd);
         let mut change = format!("add column {} {}", quoted(&column.name), of.sql);
         column.default = self.changes == Changes::All && random.random_bool(0.4);
@@ -159,7 +159,7 @@ impl Script {
         let Some(index) = (0..self.tables[table].columns.len()).choose(&mut self.random) else {
             return;
         };
-        let odd = self.random.random_bool(0.3);
+        let odd = odd_names(&mut self.random, self.changes);
         let of = self.tables[table].columns[index].of;
         let name = self.tables[table].column(of, odd).name;
         let old = std::mem::replace(&mut self.tables[table].columns[index].name, name.clone());
@@ -237,6 +237,18 @@ impl Script {
             "alter type mood add value 'label {}' before 'a'",
             self.labels
         )));
+    }
+}
+
+/// Ends of names for one column in four.
+fn odd_names(random: &mut StdRng, changes: Changes) -> &'static [&'static str] {
+    if !random.random_bool(0.25) {
+        return &[];
+    }
+    match changes {
+        // There are systems that cannot quote a quote.
+        Changes::None | Changes::NewColumns => &ODD_NAMES[..3],
+        Changes::All => &ODD_NAMES,
     }
 }
 

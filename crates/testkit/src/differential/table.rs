@@ -14,8 +14,8 @@ use super::types::ColumnType;
 const NULL_CHANCE: f64 = 0.15;
 const OMIT_CHANCE: f64 = 0.1;
 const SET_MOST: usize = 6;
-/// Names that must be quoted, for some of the columns.
-const ODD_NAMES: [&str; 4] = ["Upper", "with space", "ünï", "sel\"ect"];
+/// Ends of names that must be quoted, for some of the columns.
+pub(super) const ODD_NAMES: [&str; 4] = ["Upper", "with space", "ünï", "sel\"ect"];
 
 /// A table and the rows it has.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Table {
     pub(super) rows: Vec<i64>,
     pub(super) full: bool,
     next_id: i64,
-    next_column: u32,
+    next_column: usize,
 }
 
 /// A column that is not part of the key.
@@ -52,20 +52,19 @@ impl Table {
             next_column: 1,
         };
         for of in types {
-            let column = table.column(*of, false);
+            let column = table.column(*of, &[]);
             table.columns.push(column);
         }
         table
     }
 
-    /// A column with a name no other column has had.
-    pub(super) fn column(&mut self, of: ColumnType, odd: bool) -> Column {
+    /// A column with a name no other column has had; it ends in one of `odd`, if there are some.
+    pub(super) fn column(&mut self, of: ColumnType, odd: &[&str]) -> Column {
         let number = self.next_column;
         self.next_column += 1;
         let mut name = format!("{}_{number}", of.word());
-        if odd {
-            let index = number as usize % ODD_NAMES.len();
-            let _ = write!(name, " {}", ODD_NAMES[index]);
+        if let Some(end) = number.checked_rem(odd.len()).and_then(|index| odd.get(index)) {
+            let _ = write!(name, " {end}");
         }
         Column { name, of, not_null: false, default: false }
     }
