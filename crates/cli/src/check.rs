@@ -7,6 +7,7 @@ mod columns;
 use std::error::Error;
 use std::process::ExitCode;
 
+use connector::Powers;
 use connector::settings::{Autocreate, Settings};
 use kafka::{Client, NewTopic};
 use postgres::TableName;
@@ -147,7 +148,10 @@ async fn source(
     use postgres::preflight::{self, Expectations, PublicationOwner};
     let connection = postgres::connect(&settings.source).await?;
     let summaries = postgres::catalog::list_tables(&connection).await?;
+    let all = summaries.clone();
     let summaries = connector::select(summaries, settings);
+    let server = postgres::catalog::server(&connection).await?;
+    let powers = Powers { version_num: server.version_num, superuser: server.user_is_superuser };
     let tables: Vec<TableName> = summaries.iter().map(TableSummary::table_name).collect();
     let expectations = Expectations {
         slot: settings.slot.name.clone(),
@@ -158,6 +162,7 @@ async fn source(
             Autocreate::Disabled | Autocreate::NoTables => PublicationOwner::Existing,
         },
         tables: tables.clone(),
+        publication_tables: connector::published(settings, &summaries, &all, powers),
         publish: connector::operations(settings),
         via_root: settings.publication.via_partition_root,
         snapshot: settings.snapshot.mode.reads_tables(),

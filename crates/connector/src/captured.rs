@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use pgoutput::Oid;
+use postgres::TableName;
 use postgres::catalog::{Persistence, TableKind, TableSummary};
 use postgres::publication::{PublicationTables, PublishOperations};
 
@@ -38,15 +39,66 @@ fn ancestors(oid: Oid, parents: &HashMap<Oid, Oid>) -> impl Iterator<Item = Oid>
     std::iter::successors(parents.get(&oid).copied(), |parent| parents.get(parent).copied())
 }
 
-/// The tables the publication shall hold.
-pub fn published(settings: &Settings, captured: &[TableSummary]) -> PublicationTables {
+/// What decides whether a publication may take in whole schemas.
+#[derive(Clone, Copy, Debug)]
+pub struct Powers {
+    /// `server_version_num`; `FOR TABLES IN SCHEMA` exists from 15 on.
+    pub version_num: u32,
+    /// Only a superuser may publish a schema.
+    pub superuser: bool,
+}
+
+/// `FOR TABLES IN SCHEMA` exists from here on.
+const VERSION_NUM_SCHEMAS: u32 = 150_000;
+
+/// The tables the publication shall hold, out of `all` of the database.
+///
+/// Where the lists admit whatever a schema holds now and may hold later, the schema is published as a whole, so that a new
+/// table is captured from its first change on.
+pub fn published(
+    settings: &Settings,
+    captured: &[TableSummary],
+    all: &[TableSummary],
+    powers: Powers,
+) -> PublicationTables {
+    let exactly = |captured: Vec<&TableSummary>| -> Vec<TableName> {
+        captured.into_iter().map(TableSummary::table_name).collect()
+    };
     match settings.publication.mode {
         Autocreate::AllTables => PublicationTables::All,
         Autocreate::NoTables => PublicationTables::Exactly(Vec::new()),
         Autocreate::Filtered | Autocreate::Disabled => {
-            PublicationTables::Exactly(captured.iter().map(TableSummary::table_name).collect())
+            let schemas = whole_schemas(settings, all, powers);
+            let rest = captured.iter().filter(|table| !schemas.contains(&table.schema));
+            let tables = exactly(rest.collect());
+            if schemas.is_empty() {
+                PublicationTables::Exactly(tables)
+            } else {
+                PublicationTables::Schemas { schemas, tables }
+            }
         }
     }
+}
+
+/// Schemas of which every table is captured, whatever its name.
+fn whole_schemas(settings: &Settings, all: &[TableSummary], powers: Powers) -> Vec<String> {
+    let possible = settings.publication.future_tables
+        && powers.superuser
+        && powers.version_num >= VERSION_NUM_SCHEMAS;
+    if !possible {
+        return Vec::new();
+    }
+    let mut schemas: Vec<String> = all.iter().map(|table| table.schema.clone()).collect();
+    schemas.sort_unstable();
+    schemas.dedup();
+    schemas.retain(|schema| {
+        let there = all.iter().filter(|table| table.schema == *schema);
+        settings.tables.captures_whatever(schema)
+            && there.into_iter().all(|table| {
+                settings.tables.captures(schema, &table.name) || table.name == "spatial_ref_sys"
+            })
+    });
+    schemas
 }
 
 /// The operations the publication shall publish: all that are not skipped.

@@ -35,7 +35,7 @@ mod topics;
 mod watermarks;
 
 pub use boundary::BoundaryLimits;
-pub use captured::{operations, published, select};
+pub use captured::{Powers, operations, published, select};
 pub use error::{Class, ConnectorError};
 pub use lifecycle::run;
 pub use provision::identity_statements;

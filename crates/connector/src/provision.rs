@@ -9,7 +9,7 @@ use postgres::identity::{self, WantedIdentity};
 use postgres::{Connection, publication};
 use tracing::{info, warn};
 
-use crate::captured;
+use crate::captured::{self, Powers};
 use crate::error::ConnectorError;
 use crate::settings::{Autocreate, Settings};
 
@@ -79,7 +79,10 @@ pub(crate) async fn publication(
     captured: &[TableSummary],
 ) -> Result<(), ConnectorError> {
     let name = &settings.publication.name;
-    let tables = captured::published(settings, captured);
+    let server = catalog::server(control).await?;
+    let powers = Powers { version_num: server.version_num, superuser: server.user_is_superuser };
+    let all = catalog::list_tables(control).await?;
+    let tables = captured::published(settings, captured, &all, powers);
     let operations = captured::operations(settings);
     let via_root = settings.publication.via_partition_root;
     let statements = match (settings.publication.mode, publication::read(control, name).await?) {

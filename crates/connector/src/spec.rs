@@ -130,6 +130,7 @@ impl Spec {
         put("value.converter.replace.null.with.default", "false".to_owned());
         put("tributary.event.id.header.enabled", "true".to_owned());
         put("tributary.snapshot.date.era", "kept".to_owned());
+        put("tributary.publication.future.tables", "false".to_owned());
         put("context.message.prefix", "tributary.context".to_owned());
         put("tributary.snapshot.inherited.rows", "once".to_owned());
         put("tributary.unmapped.types", "capture".to_owned());

@@ -53,6 +53,13 @@ pub struct PublicationState {
 pub enum PublicationTables {
     /// Exactly these.
     Exactly(Vec<TableName>),
+    /// Whatever there is in these schemas, now and later, and these others (PostgreSQL 15 and later).
+    Schemas {
+        /// The schemas.
+        schemas: Vec<String>,
+        /// Tables of other schemas.
+        tables: Vec<TableName>,
+    },
     /// Whatever there is, now and later. Stops updates of tables without replica identity.
     All,
 }
@@ -129,6 +136,12 @@ pub fn create_statement(
         PublicationTables::All => " FOR ALL TABLES".to_owned(),
         PublicationTables::Exactly(tables) if tables.is_empty() => String::new(),
         PublicationTables::Exactly(tables) => format!(" FOR TABLE {}", only(tables)),
+        PublicationTables::Schemas { schemas, tables } if tables.is_empty() => {
+            format!(" FOR TABLES IN SCHEMA {}", quoted(schemas))
+        }
+        PublicationTables::Schemas { schemas, tables } => {
+            format!(" FOR TABLES IN SCHEMA {}, TABLE {}", quoted(schemas), only(tables))
+        }
     };
     let name = quote_identifier(name);
     format!("CREATE PUBLICATION {name}{objects} WITH ({});", options(publish, via_root))
@@ -146,38 +159,42 @@ pub fn alter_statements(
     via_root: bool,
 ) -> Vec<String> {
     let name = quote_identifier(&current.name);
-    let wanted = match tables {
-        PublicationTables::Exactly(_) if current.all_tables => None,
-        PublicationTables::All if !current.all_tables => None,
-        PublicationTables::Exactly(tables) => Some(tables.as_slice()),
-        PublicationTables::All => Some([].as_slice()),
+    let wanted: (&[String], &[TableName]) = match tables {
+        PublicationTables::All => (&[], &[]),
+        PublicationTables::Exactly(tables) => (&[], tables),
+        PublicationTables::Schemas { schemas, tables } => (schemas, tables),
     };
-    let Some(wanted) = wanted else {
+    if current.all_tables != (*tables == PublicationTables::All) {
         let create = create_statement(&current.name, tables, publish, via_root);
         return vec![format!("DROP PUBLICATION {name};"), create];
-    };
-    let without = |list: &[TableName], other: &[TableName]| -> Vec<TableName> {
-        list.iter().filter(|table| !other.contains(table)).cloned().collect()
-    };
-    let added = without(wanted, &current.tables);
-    let removed = without(&current.tables, wanted);
-    let mut statements = Vec::new();
-    if !added.is_empty() {
-        statements.push(format!("ALTER PUBLICATION {name} ADD TABLE {};", only(&added)));
     }
-    if !removed.is_empty() {
-        statements.push(format!("ALTER PUBLICATION {name} DROP TABLE {};", only(&removed)));
-    }
-    if !current.schemas.is_empty() {
-        let schemas: Vec<String> =
-            current.schemas.iter().map(|schema| quote_identifier(schema)).collect();
-        let schemas = schemas.join(", ");
-        statements.push(format!("ALTER PUBLICATION {name} DROP TABLES IN SCHEMA {schemas};"));
-    }
+    let (schemas, tables) = wanted;
+    // What is there more of comes first, so that nothing is left out in between.
+    let changes = [
+        ("ADD TABLES IN SCHEMA", quoted(&without(schemas, &current.schemas))),
+        ("ADD TABLE", only(&without(tables, &current.tables))),
+        ("DROP TABLE", only(&without(&current.tables, tables))),
+        ("DROP TABLES IN SCHEMA", quoted(&without(&current.schemas, schemas))),
+    ];
+    let mut statements: Vec<String> = changes
+        .into_iter()
+        .filter(|(_, objects)| !objects.is_empty())
+        .map(|(change, objects)| format!("ALTER PUBLICATION {name} {change} {objects};"))
+        .collect();
     if current.publish != publish || current.via_root != via_root {
         statements.push(format!("ALTER PUBLICATION {name} SET ({});", options(publish, via_root)));
     }
     statements
+}
+
+/// What is in `list` and not in `other`.
+fn without<T: Clone + PartialEq>(list: &[T], other: &[T]) -> Vec<T> {
+    list.iter().filter(|item| !other.contains(item)).cloned().collect()
+}
+
+fn quoted(schemas: &[String]) -> String {
+    let quoted: Vec<String> = schemas.iter().map(|schema| quote_identifier(schema)).collect();
+    quoted.join(", ")
 }
 
 fn only(tables: &[TableName]) -> String {
@@ -254,6 +271,36 @@ mod tests {
         let options = alter_statements(&state(&["a"]), &exactly(&["a"]), all, true);
         assert_eq!(options.len(), 1);
         assert!(options[0].ends_with("publish_via_partition_root = true);"), "{options:?}");
+    }
+
+    #[test]
+    fn a_whole_schema_takes_the_place_of_its_tables_and_back() {
+        let whole = PublicationTables::Schemas {
+            schemas: vec!["s".to_owned()],
+            tables: vec![TableName::new("t", "x")],
+        };
+        let all = PublishOperations::ALL;
+        assert_eq!(
+            alter_statements(&state(&["a"]), &whole, all, false),
+            [
+                "ALTER PUBLICATION \"p\" ADD TABLES IN SCHEMA \"s\";",
+                "ALTER PUBLICATION \"p\" ADD TABLE ONLY \"t\".\"x\";",
+                "ALTER PUBLICATION \"p\" DROP TABLE ONLY \"s\".\"a\";",
+            ]
+        );
+        let current = PublicationState { schemas: vec!["s".to_owned()], ..state(&[]) };
+        assert_eq!(
+            alter_statements(&current, &exactly(&["a"]), all, false),
+            [
+                "ALTER PUBLICATION \"p\" ADD TABLE ONLY \"s\".\"a\";",
+                "ALTER PUBLICATION \"p\" DROP TABLES IN SCHEMA \"s\";",
+            ]
+        );
+        let create = create_statement("p", &whole, all, false);
+        assert!(
+            create.contains("FOR TABLES IN SCHEMA \"s\", TABLE ONLY \"t\".\"x\" WITH"),
+            "{create}"
+        );
     }
 
     #[test]

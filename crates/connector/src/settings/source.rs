@@ -43,6 +43,8 @@ pub struct PublicationSettings {
     pub mode: Autocreate,
     /// `publish.via.partition.root`.
     pub via_partition_root: bool,
+    /// `tributary.publication.future.tables`.
+    pub future_tables: bool,
 }
 
 /// How to reach the source, from URL or keys; `application_name` names the connector.
@@ -242,6 +244,7 @@ pub(super) fn publication(values: &mut Values<'_>) -> PublicationSettings {
         name,
         mode,
         via_partition_root: values.flag("publish.via.partition.root"),
+        future_tables: values.flag("tributary.publication.future.tables"),
     }
 }
 

@@ -10,7 +10,7 @@ mod tables;
 use std::collections::HashMap;
 
 use crate::catalog::{ServerInfo, TableSummary, list_tables, server as ask_server};
-use crate::publication::PublishOperations;
+use crate::publication::{PublicationTables, PublishOperations};
 use crate::{Connection, PostgresError, SlotName, TableName};
 
 /// How bad a finding is.
@@ -61,6 +61,8 @@ pub struct Expectations {
     pub publication_owner: PublicationOwner,
     /// The tables it captures, as the topics will name them.
     pub tables: Vec<TableName>,
+    /// What its publication shall hold, where the connector makes it.
+    pub publication_tables: PublicationTables,
     /// What it wants of them.
     pub publish: PublishOperations,
     /// Whether partitions appear as their root.

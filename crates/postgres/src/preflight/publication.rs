@@ -30,9 +30,9 @@ impl Check<'_> {
 
     fn nobody_made_it(&mut self) {
         let expected = self.expectations;
-        let tables = PublicationTables::Exactly(expected.tables.clone());
+        let tables = &expected.publication_tables;
         let name = &expected.publication;
-        let fix = create_statement(name, &tables, expected.publish, expected.via_root);
+        let fix = create_statement(name, tables, expected.publish, expected.via_root);
         let message =
             "it does not exist, and publication.autocreate.mode=disabled forbids us to make it";
         self.find("PG014", Error, self.subject(), message, Some(fix));
@@ -196,8 +196,8 @@ impl Check<'_> {
     /// A publication of ours that is not yet what it shall be.
     async fn would_alter(&mut self, state: &PublicationState) -> Result<(), PostgresError> {
         let expected = self.expectations;
-        let tables = PublicationTables::Exactly(expected.tables.clone());
-        let statements = alter_statements(state, &tables, expected.publish, expected.via_root);
+        let tables = &expected.publication_tables;
+        let statements = alter_statements(state, tables, expected.publish, expected.via_root);
         if statements.is_empty() {
             return Ok(());
         }
@@ -215,8 +215,12 @@ impl Check<'_> {
             let fix = format!("{}  -- as its owner", statements.join(" "));
             self.find("PG046", Error, self.subject(), message, Some(fix));
         }
-        let added: Vec<TableName> =
-            expected.tables.iter().filter(|table| !state.tables.contains(table)).cloned().collect();
+        let added: Vec<TableName> = expected
+            .tables
+            .iter()
+            .filter(|table| !state.tables.contains(table) && !state.schemas.contains(&table.schema))
+            .cloned()
+            .collect();
         self.may_add(&added).await
     }
 
@@ -225,11 +229,13 @@ impl Check<'_> {
         let tables = if state.all_tables {
             PublicationTables::All
         } else {
-            PublicationTables::Exactly(state.tables.clone())
+            PublicationTables::Schemas {
+                schemas: state.schemas.clone(),
+                tables: state.tables.clone(),
+            }
         };
-        let same_schemas = PublicationState { schemas: Vec::new(), ..state.clone() };
         let expected = self.expectations;
-        alter_statements(&same_schemas, &tables, expected.publish, expected.via_root)
+        alter_statements(state, &tables, expected.publish, expected.via_root)
     }
 
     fn subject(&self) -> String {

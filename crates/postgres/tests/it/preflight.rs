@@ -2,17 +2,19 @@
 
 use embedded::PostgresOptions;
 use postgres::preflight::{Expectations, Finding, PublicationOwner, Severity, check};
-use postgres::publication::PublishOperations;
+use postgres::publication::{PublicationTables, PublishOperations};
 use postgres::{Connection, ReplicationConnection, TableName, connect};
 
 use crate::support::{PLAIN_SLOT, config, server, session, slot_name, start};
 
 fn expect(tables: &[&str]) -> Expectations {
+    let tables: Vec<_> = tables.iter().map(|name| TableName::new("public", *name)).collect();
     Expectations {
         slot: slot_name("s"),
         publication: "p".to_owned(),
         publication_owner: PublicationOwner::Filtered,
-        tables: tables.iter().map(|name| TableName::new("public", *name)).collect(),
+        publication_tables: PublicationTables::Exactly(tables.clone()),
+        tables,
         publish: PublishOperations { truncate: false, ..PublishOperations::ALL },
         via_root: false,
         snapshot: true,
@@ -104,7 +106,9 @@ async fn a_plain_role_is_told_every_grant_it_needs() {
         .unwrap();
     let config = config(&server).with_user("cdc").with_dbname("postgres");
     let sql = connect(&config).await.unwrap();
-    let expectations = Expectations { tables: vec![TableName::new("app", "a")], ..expect(&[]) };
+    let tables = vec![TableName::new("app", "a")];
+    let publication_tables = PublicationTables::Exactly(tables.clone());
+    let expectations = Expectations { tables, publication_tables, ..expect(&[]) };
     let found = findings(&sql, &expectations).await;
     assert_eq!(
         codes(&found),

@@ -57,7 +57,7 @@ async fn a_publication_becomes_exactly_what_is_asked_again_and_again() {
 }
 
 #[tokio::test]
-async fn whole_schemas_are_taken_out() {
+async fn whole_schemas_are_taken_in_and_out() {
     let server = server().await;
     let sql = session(&server).await;
     if sql.server_version_num() < 150_000 {
@@ -73,7 +73,22 @@ async fn whole_schemas_are_taken_out() {
     let statements = alter_statements(&before, &wanted, PublishOperations::ALL, false);
     apply(&sql, &statements).await.unwrap();
     let after = state(&sql).await;
-    assert_eq!((after.tables, after.schemas), (named(&["a"]), Vec::new()));
+    assert_eq!((&after.tables, &after.schemas), (&named(&["a"]), &Vec::new()));
+    let wanted = PublicationTables::Schemas {
+        schemas: vec!["public".to_owned()],
+        tables: vec![TableName::new("s", "x")],
+    };
+    sql.batch_execute("CREATE TABLE s.x (id int PRIMARY KEY)").await.unwrap();
+    let statements = alter_statements(&after, &wanted, PublishOperations::ALL, false);
+    apply(&sql, &statements).await.unwrap();
+    sql.batch_execute("CREATE TABLE later (id int PRIMARY KEY)").await.unwrap();
+    let whole = state(&sql).await;
+    assert_eq!(whole.schemas, ["public"]);
+    assert_eq!(whole.tables, [TableName::new("s", "x")]);
+    assert!(whole.published_tables.contains(&TableName::new("public", "later")));
+    assert!(alter_statements(&whole, &wanted, PublishOperations::ALL, false).is_empty());
+    let create = create_statement("again", &wanted, PublishOperations::ALL, false);
+    apply(&sql, &[create]).await.unwrap();
 }
 
 #[tokio::test]

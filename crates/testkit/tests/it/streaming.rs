@@ -119,3 +119,33 @@ async fn a_large_transaction_arrives_whole_and_in_order() -> Result<()> {
     connector.terminate().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_table_made_while_streaming_is_captured_from_its_first_change_on() -> Result<()> {
+    let database = Stack::shared()?.database("newtable").await?;
+    let session = database.session().await?;
+    let mut process = database.connector()?.start_streaming().await?;
+    session
+        .run("create table late (id int primary key, v int); insert into late values (1, 1); update late set v = 2")
+        .await?;
+    assert_eq!(event::story(&database.events("public.late").await?), "c(1) u(1)");
+    process.terminate().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_the_lists_do_not_name_is_not_even_published() -> Result<()> {
+    let database = Stack::shared()?.database("newtable").await?;
+    let session = database.with("create table item (id int primary key)").await?;
+    let connector =
+        database.connector()?.set("table.include.list", "public[.]item,public[.]zz_marker.*");
+    let mut process = connector.start_streaming().await?;
+    // Without a replica identity a published table could not be updated.
+    session
+        .run("create table other (v int); insert into other values (1); update other set v = 2")
+        .await?;
+    let published = "select count(*) from pg_publication_tables where tablename = 'other'";
+    assert_eq!(session.text(published).await?.as_deref(), Some("0"));
+    process.terminate().await?;
+    Ok(())
+}

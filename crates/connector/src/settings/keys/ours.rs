@@ -54,6 +54,11 @@ pub(super) const KEYS: &[Key] = &[
         "A header `tributary.event.id` that names each change for ever, the same after any replay. Connectors made by flags have `true`.",
     ),
     supported(
+        "tributary.publication.future.tables",
+        "true",
+        "Where the lists admit every table of a schema, whatever its name, the publication takes in the schema as a whole, so that a new table is captured from its first change on, as in Debezium (PostgreSQL 15 and later, and only a superuser may do it; otherwise new tables join at the next start). PostgreSQL then refuses updates of new tables without replica identity, too. Connectors made by flags have `false`.",
+    ),
+    supported(
         "context.message.prefix",
         "",
         "A transactional logical message with this prefix and a JSON object as its content gives headers to every event that follows in its transaction: `traceparent` and `tracestate` as such, the rest in `tributary.context`. Such messages are no events of their own. See docs/guides/context.md. Connectors made by flags have `tributary.context`.",
