@@ -28,7 +28,7 @@ fn all_problems_of_a_connector_json_are_reported_at_once() {
             "table.include.list": "public.(orders",
             "schema.include.list": "(?!audit).*",
             "decimal.handling.mode": "bogus",
-            "heartbeat.interval.ms": 1000,
+            "slot.drop.on.stop": true,
             "producer.override.compresion.type": "lz4",
             "value.converter": "io.confluent.connect.avro.AvroConverter"
         }}"#,

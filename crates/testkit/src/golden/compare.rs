@@ -312,6 +312,14 @@ mod tests {
                 "<sequence>" => json!("[null,\"5\"]"),
                 "<uuid>" => json!("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
                 "<snapshot>" => json!("last"),
+                "<txid_lsn>" => json!("5:6"),
+                "<re:[0-9a-f-]{36}-(open|close)>" => {
+                    json!("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-open")
+                }
+                "<re:io[.]debezium[.].*@[0-9a-f]+>" => json!("io.debezium.X@1f"),
+                text if text.starts_with("<re:\\{\"openWindowTimestamp") => {
+                    json!("{\"openWindowTimestamp\": \"2026\"}")
+                }
                 _ => value.clone(),
             },
             Value::Array(elements) => elements.iter().map(filled).collect(),
@@ -324,8 +332,15 @@ mod tests {
     }
 
     fn ideal_event(record: &RecordedRecord) -> Event {
-        let bytes =
-            |side: &Option<Value>| side.as_ref().map(|side| filled(side).to_string().into_bytes());
+        let bytes = |side: &Option<Value>| {
+            let side = filled(side.as_ref()?);
+            // A record without schema is recorded as `{"json"}`, one that is no JSON as `{"raw"}`.
+            Some(match (side.get("json"), side.get("raw")) {
+                (Some(json), _) => json.to_string().into_bytes(),
+                (_, Some(Value::String(raw))) => raw.clone().into_bytes(),
+                _ => side.to_string().into_bytes(),
+            })
+        };
         let headers = record.headers.iter().map(|(name, value)| {
             let text = match (value.get("json"), filled(value)) {
                 (Some(json), _) => json.to_string(),
@@ -350,7 +365,7 @@ mod tests {
     fn every_recording_is_equal_to_itself_and_to_nothing_less() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
         let groups = super::super::load(&folder).unwrap();
-        assert_eq!(groups.len(), 6);
+        assert!(groups.len() > 90, "{} groups", groups.len());
         for case in groups.iter().flat_map(|group| &group.cases) {
             let mut events: Vec<Event> = case.records.iter().map(ideal_event).collect();
             let differences = compare_records(&case.records, &events);
