@@ -51,7 +51,7 @@ pub struct Powers {
 /// `FOR TABLES IN SCHEMA` exists from here on.
 const VERSION_NUM_SCHEMAS: u32 = 150_000;
 
-/// The tables the publication shall hold, out of `all` of the database.
+/// The tables the publication shall hold, out of `all` of the database: the captured ones, and that of the signals.
 ///
 /// Where the lists admit whatever a schema holds now and may hold later, the schema is published as a whole, so that a new
 /// table is captured from its first change on.
@@ -61,16 +61,19 @@ pub fn published(
     all: &[TableSummary],
     powers: Powers,
 ) -> PublicationTables {
-    let exactly = |captured: Vec<&TableSummary>| -> Vec<TableName> {
-        captured.into_iter().map(TableSummary::table_name).collect()
-    };
+    let signals = settings.signals.as_ref().map(|signals| &signals.table);
+    let signals = all
+        .iter()
+        .filter(|table| Some(&table.table_name()) == signals)
+        .filter(|table| !captured.iter().any(|captured| captured.oid == table.oid));
     match settings.publication.mode {
         Autocreate::AllTables => PublicationTables::All,
         Autocreate::NoTables => PublicationTables::Exactly(Vec::new()),
         Autocreate::Filtered | Autocreate::Disabled => {
             let schemas = whole_schemas(settings, all, powers);
-            let rest = captured.iter().filter(|table| !schemas.contains(&table.schema));
-            let tables = exactly(rest.collect());
+            let rest = captured.iter().chain(signals);
+            let rest = rest.filter(|table| !schemas.contains(&table.schema));
+            let tables: Vec<TableName> = rest.map(TableSummary::table_name).collect();
             if schemas.is_empty() {
                 PublicationTables::Exactly(tables)
             } else {
@@ -105,7 +108,8 @@ fn whole_schemas(settings: &Settings, all: &[TableSummary], powers: Powers) -> V
 pub fn operations(settings: &Settings) -> PublishOperations {
     let skipped = &settings.encoder.skipped_operations;
     PublishOperations {
-        insert: !skipped.create,
+        // A signal is an inserted row.
+        insert: !skipped.create || settings.signals.is_some(),
         update: !skipped.update,
         delete: !skipped.delete,
         truncate: !skipped.truncate,

@@ -155,7 +155,7 @@ mod tests {
     use postgres::slot::WalStatus;
 
     use super::*;
-    use crate::position::HalfSent;
+    use crate::position::{HalfSent, Requests};
 
     fn server() -> Server {
         Server {
@@ -195,6 +195,7 @@ mod tests {
             half_sent: None,
             snapshot: SnapshotProgress::Completed,
             stream_options: "o".to_owned(),
+            requests: Requests::default(),
         }
     }
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::{
-    EncoderSettings, HeartbeatPlan, LostEras, MessagePlan, Record, Scratch, SnapshotMarker,
-    SourcePosition,
+    EncoderSettings, HeartbeatPlan, MessagePlan, Record, Scratch, SnapshotMarker, SourcePosition,
 };
 use kafka::Transaction;
 use pgoutput::replication::{ReplicationMessage, XLogData};
@@ -17,20 +16,23 @@ use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Relation, Step, 
 use smallvec::SmallVec;
 use tracing::warn;
 
-use crate::append::{Appender, Row, no_change, old_row, old_values, row};
+use crate::append::{Appender, Row, old_row, old_values, row};
 use crate::boundary::Filled;
 use crate::clock;
 use crate::context;
 use crate::error::ConnectorError;
 use crate::metadata::TransactionRecords;
-use crate::notification::{Notifications, Stage};
+use crate::notification::Notifications;
 use crate::position::Position;
 use crate::progress::Progress;
 use crate::reselect::Reselected;
 use crate::settings::{MessageFilter, Settings};
+use crate::signal::Signals;
 use crate::sink::Outgoing;
-use crate::status::StatusReporter;
 use crate::tables::{Captured, CapturedTable, Tables};
+
+mod aside;
+mod requests;
 
 /// What one message of the stream led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,9 @@ pub(crate) struct Gatherer {
     notifications: Option<Notifications>,
     /// `context.message.prefix`.
     context_prefix: Option<String>,
+    /// `signal.data.collection`.
+    signals: Option<Signals>,
+    settings: Arc<Settings>,
     scratch: Scratch,
     transaction: Transaction,
     batch_bytes_max: usize,
@@ -72,7 +77,7 @@ pub(crate) struct Gatherer {
 impl Gatherer {
     /// Starts at a position with an empty Kafka transaction.
     pub(crate) fn new(
-        settings: &Settings,
+        settings: &Arc<Settings>,
         encoder: &Arc<EncoderSettings>,
         tables: Tables,
         position: Position,
@@ -87,6 +92,8 @@ impl Gatherer {
             heartbeat: settings.heartbeat.as_ref().map(|heartbeat| heartbeat.plan(encoder)),
             notifications: Notifications::new(settings, encoder),
             context_prefix: settings.context_prefix.clone(),
+            signals: settings.signals.as_ref().map(|signals| Signals::of(signals.table.clone())),
+            settings: Arc::clone(settings),
             scratch: Scratch::default(),
             transaction: Transaction::new(settings.producer.batch_bytes_max),
             batch_bytes_max: settings.producer.batch_bytes_max,
@@ -112,10 +119,12 @@ impl Gatherer {
         self.until = Some(until);
     }
 
-    /// Everything that committed before the position asked for was gathered.
+    /// Everything that committed before the position asked for was gathered; or, if none was, a snapshot is to be taken
+    /// for which the stream stands still.
     pub(crate) fn has_reached(&self) -> bool {
         let at = self.progress.position().end_lsn;
-        !self.progress.in_transaction() && self.until.is_some_and(|until| at >= until)
+        let reached = self.until.map_or_else(|| self.is_to_stand_still(), |until| at >= until);
+        !self.progress.in_transaction() && reached
     }
 
     /// Stands at the position asked for, ready for a stream that begins there.
@@ -175,6 +184,9 @@ impl Gatherer {
             }
             Step::Relation(relation) => {
                 self.tables.define(&relation).await?;
+                if let Some(signals) = &mut self.signals {
+                    signals.describe(&relation);
+                }
                 Ok(Gathered::Nothing)
             }
             Step::Change(change) if change.xid.is_none() && self.is_past(change.id.change_lsn) => {
@@ -184,6 +196,9 @@ impl Gatherer {
             Step::Commit(commit) => {
                 self.announce_end().await?;
                 self.progress.commit(&commit);
+                if self.signals.is_some() {
+                    self.heed_signals().await?;
+                }
                 let empty = self.transaction.is_empty();
                 Ok(if empty { Gathered::Position } else { Gathered::Records })
             }
@@ -191,12 +206,17 @@ impl Gatherer {
     }
 
     fn is_past(&self, lsn: Lsn) -> bool {
-        self.until.is_some_and(|until| lsn >= until)
+        self.until.map_or_else(|| self.is_to_stand_still(), |until| lsn >= until)
     }
 
     async fn change(&mut self, change: &Change<'_>) -> Result<Gathered, ConnectorError> {
         let send = self.progress.change(change.ordinal, change.id.change_lsn)?;
         // What was sent before a restart still counts in its transaction, and may say the context of what follows.
+        if let Some(signals) = &mut self.signals
+            && let ChangeKind::Insert { relation, after } = &change.kind
+        {
+            signals.note(relation, *after);
+        }
         if !send && self.metadata.is_none() && self.context_prefix.is_none() {
             return Ok(Gathered::Nothing);
         }
@@ -321,60 +341,6 @@ impl Gatherer {
         }
     }
 
-    async fn message(
-        &mut self,
-        at: &SourcePosition<'_>,
-        prefix: &str,
-        content: &[u8],
-        send: bool,
-    ) -> Result<(), ConnectorError> {
-        if !self.message_filter.captures(prefix) {
-            return Ok(());
-        }
-        let topic = if let Some(topic) = &self.message_topic {
-            topic.clone()
-        } else {
-            let topic = self.tables.topics().ensure(self.messages.topic()).await?;
-            self.message_topic.insert(topic).clone()
-        };
-        let sent = send.then_some(&mut self.transaction);
-        let mut appender = Appender::new(sent, &topic, at, self.record_bytes_max);
-        self.messages.encode(
-            at,
-            prefix,
-            content,
-            &mut |record| appender.append(&record),
-            &mut self.scratch,
-        )?;
-        appender.finish()
-    }
-
-    /// Puts a heartbeat into the open Kafka transaction. It says nothing of positions, so it may stand anywhere.
-    pub(crate) async fn heartbeat(&mut self) -> Result<(), ConnectorError> {
-        let Some(plan) = &mut self.heartbeat else { return Ok(()) };
-        let topic = self.tables.topics().ensure(plan.topic()).await?;
-        let now_ns = clock::unix_ns();
-        let at = no_change(now_ns / 1000);
-        let sent = Some(&mut self.transaction);
-        let mut appender = Appender::new(sent, &topic, &at, self.record_bytes_max);
-        plan.encode(now_ns / 1_000_000, &mut |record| appender.append(&record));
-        appender.finish()
-    }
-
-    /// Tells of a stage of the snapshot, whose tables are given comma-separated.
-    pub(crate) async fn notify(
-        &mut self,
-        stage: &Stage,
-        tables: &str,
-    ) -> Result<(), ConnectorError> {
-        let Some(notifications) = &self.notifications else { return Ok(()) };
-        let topic = match notifications.topic() {
-            Some(name) => Some(self.tables.topics().ensure(name).await?),
-            None => None,
-        };
-        notifications.tell(stage, tables, topic.as_ref(), &mut self.transaction)
-    }
-
     /// One row of a snapshot.
     pub(crate) fn read(
         &mut self,
@@ -386,18 +352,6 @@ impl Gatherer {
         let mut appender = Appender::new(sent, &table.topic, at, self.record_bytes_max);
         table.plan.read(at, values, &mut |record| appender.append(&record), &mut self.scratch)?;
         appender.finish()
-    }
-
-    /// Puts into the status what events do not show as it is.
-    pub(crate) fn tell(&mut self, status: &StatusReporter) {
-        for notice in self.tables.take_notices().into_iter().chain(self.scratch.take_notices()) {
-            status.notice(notice.into());
-        }
-    }
-
-    /// Dates whose era the snapshot lost.
-    pub(crate) fn lost_eras(&self) -> &LostEras {
-        self.scratch.lost_eras()
     }
 
     /// The captured tables.

@@ -25,6 +25,7 @@ mod progress;
 mod provision;
 mod reselect;
 pub mod settings;
+mod signal;
 mod sink;
 mod snapshot;
 pub mod spec;

@@ -18,16 +18,17 @@ use std::time::Instant;
 use pgoutput::Lsn;
 use pgoutput::replication::ReplicationMessage;
 use postgres::{ReplicationConnection, ReplicationStream};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::boundary::{Boundary, Due};
-use crate::error::ConnectorError;
+use crate::error::{Class, ConnectorError};
 use crate::gather::{Gathered, Gatherer};
 use crate::heartbeat::Heartbeat;
+use crate::lifecycle::chain;
 use crate::notification::Stage;
 use crate::settings::Settings;
 use crate::sink::{Committed, Sink};
-use crate::snapshot::{self, SnapshotPlan};
+use crate::snapshot::{self, Purpose, SnapshotPlan};
 use crate::status::{State, StatusReporter};
 use crate::takeover::Taken;
 use crate::watermarks::Watermarks;
@@ -47,16 +48,19 @@ pub(crate) async fn run(
     let Taken { producer, log, gatherer, replication, acknowledged, snapshot } = taken;
     let sink = Sink::start(producer, log, settings.delivery);
     let mut follow = Follow { settings, status, acknowledged, gatherer, sink };
-    let replication = match snapshot {
+    let mut replication = match snapshot {
         None => {
             follow.gatherer.notify(&Stage::Skipped, "").await?;
             replication
         }
         Some(plan) => follow.snapshot(plan, replication).await?,
     };
-    if settings.snapshot.mode.streams() {
+    while settings.snapshot.mode.streams() {
         status.state(State::Streaming);
-        follow.follow(replication).await?;
+        if !follow.gatherer.has_reached() {
+            follow.follow(replication).await?;
+        }
+        replication = follow.requested_snapshot().await?;
     }
     Ok(())
 }
@@ -94,8 +98,28 @@ impl Follow<'_> {
             replication = ReplicationConnection::connect(&self.settings.source).await?;
         }
         let Self { gatherer, sink, .. } = self;
-        snapshot::take(plan, self.settings, gatherer, sink, self.status).await?;
+        let purpose = plan.purpose;
+        match snapshot::take(plan, self.settings, gatherer, sink, self.status).await {
+            Err(failure) if purpose == Purpose::Requested && of_the_request(&failure) => {
+                warn!(connector.name = %self.settings.name, code = failure.code(), "a blocking snapshot is given up, what was read of it stays: {}", chain(&failure));
+                purpose.fulfil(gatherer.position_mut());
+                if sink.is_busy() {
+                    sink.committed().await?;
+                }
+            }
+            taken => taken?,
+        }
         Ok(replication)
+    }
+
+    /// Takes the first snapshot that a signal has asked for; the stream stands still. Returns the session that will stream.
+    async fn requested_snapshot(&mut self) -> Result<ReplicationConnection, ConnectorError> {
+        let replication = ReplicationConnection::connect(&self.settings.source).await?;
+        self.gatherer.stand_at(self.gatherer.position().end_lsn);
+        match self.gatherer.plan_requested_snapshot().await? {
+            Some(plan) => self.snapshot(plan, replication).await,
+            None => Ok(replication),
+        }
     }
 
     /// Streams from where the gatherer stands.
@@ -202,6 +226,12 @@ impl Follow<'_> {
         running.source.acknowledge(running.marks.acknowledge());
         self.status.committed(committed.end_lsn, committed.records);
     }
+}
+
+/// Whether a snapshot failed for what was asked for, such as a statement that the server refuses: then it would fail again.
+fn of_the_request(failure: &ConnectorError) -> bool {
+    let definite = failure.class() == Class::Definite;
+    definite && matches!(failure, ConnectorError::Postgres(_) | ConnectorError::Envelope(_))
 }
 
 async fn wait_for(due: Due) {

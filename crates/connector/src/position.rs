@@ -13,9 +13,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::ConnectorError;
+pub use crate::signal::{BlockingRequest, RequestedTable, Requests};
 
 /// Version of the layout below. A reader refuses a newer one.
-const LAYOUT_VERSION: u32 = 1;
+const LAYOUT_VERSION: u32 = 2;
+
+/// The layout of a checkpoint without requests: an earlier version of this program may go on from it.
+const LAYOUT_VERSION_WITHOUT_REQUESTS: u32 = 1;
 
 /// Where a restart continues. Written in the Kafka transaction that carries the records it covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub struct Position {
     pub snapshot: SnapshotProgress,
     /// Fingerprint of the options that decide which raw changes the server sends.
     pub stream_options: String,
+    /// What signals have asked for and is not done yet.
+    pub requests: Requests,
 }
 
 /// A source transaction of which the first `changes` raw pgoutput changes are in Kafka.
@@ -83,11 +89,13 @@ impl Position {
                 "changes": half.changes,
             })
         });
+        let version =
+            if self.requests.is_empty() { LAYOUT_VERSION_WITHOUT_REQUESTS } else { LAYOUT_VERSION };
         let mut layout = json!({
             "lsn": self.end_lsn.as_u64(),
             "lsn_proc": self.end_lsn.as_u64(),
             "tributary": {
-                "version": LAYOUT_VERSION,
+                "version": version,
                 "system_id": self.system_id,
                 "timeline": self.timeline,
                 "slot": self.slot,
@@ -98,6 +106,9 @@ impl Position {
                 "stream_options": self.stream_options,
             },
         });
+        if !self.requests.is_empty() {
+            layout["tributary"]["requests"] = json!(self.requests);
+        }
         if let Some(lsn) = self.last_commit_lsn {
             layout["lsn_commit"] = lsn.as_u64().into();
         }
@@ -138,6 +149,7 @@ impl Position {
             },
             snapshot: ours.snapshot,
             stream_options: ours.stream_options,
+            requests: ours.requests,
         })
     }
 }
@@ -168,6 +180,8 @@ struct OurLayout {
     half_sent: Option<HalfSentLayout>,
     snapshot: SnapshotProgress,
     stream_options: String,
+    #[serde(default)]
+    requests: Requests,
 }
 
 #[derive(Deserialize)]
@@ -192,7 +206,23 @@ mod tests {
             half_sent: Some(HalfSent { commit_lsn: Lsn::new(7), xid: Xid(42), changes: 9 }),
             snapshot: SnapshotProgress::Completed,
             stream_options: "abc".to_owned(),
+            requests: Requests::default(),
         }
+    }
+
+    #[test]
+    fn what_signals_asked_for_is_not_forgotten_and_an_older_program_does_not_pass_over_it() {
+        let version = |position: &Position| {
+            let json: serde_json::Value = serde_json::from_slice(&position.to_json()).unwrap();
+            json["tributary"]["version"].as_u64()
+        };
+        let mut asked = position();
+        assert_eq!(version(&asked), Some(1));
+        let table =
+            RequestedTable { schema: "s".into(), name: "t".into(), filter: Some("f".into()) };
+        asked.requests.blocking.push(BlockingRequest { signal: "1".into(), tables: vec![table] });
+        assert_eq!(version(&asked), Some(2));
+        assert_eq!(Position::from_json(&asked.to_json()).unwrap(), asked);
     }
 
     #[test]
@@ -211,7 +241,7 @@ mod tests {
     #[test]
     fn a_checkpoint_of_a_newer_layout_is_refused() {
         let mut json: serde_json::Value = serde_json::from_slice(&position().to_json()).unwrap();
-        json["tributary"]["version"] = 2.into();
+        json["tributary"]["version"] = 3.into();
         let error = Position::from_json(json.to_string().as_bytes()).unwrap_err();
         assert_eq!(error.code(), "CO010");
     }

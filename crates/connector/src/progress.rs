@@ -140,7 +140,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::position::SnapshotProgress;
+    use crate::position::{Requests, SnapshotProgress};
 
     fn start() -> Position {
         Position {
@@ -153,6 +153,7 @@ mod tests {
             half_sent: None,
             snapshot: SnapshotProgress::Completed,
             stream_options: "o".to_owned(),
+            requests: Requests::default(),
         }
     }
 

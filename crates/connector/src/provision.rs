@@ -72,6 +72,14 @@ pub async fn identity_statements(
     Ok(identity::statements(control, &wanted).await?)
 }
 
+/// Says so if the table of the signals does not exist.
+fn look_for_signals(settings: &Settings, all: &[TableSummary]) {
+    let Some(table) = settings.signals.as_ref().map(|signals| &signals.table) else { return };
+    if !all.iter().any(|found| found.table_name() == *table) {
+        warn!(connector.name = %settings.name, "signal.data.collection names table {table}, which does not exist: no signal will come; create it with `CREATE TABLE {} (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))` and start the connector again", table.quoted());
+    }
+}
+
 /// Makes the publication, or brings it to exactly the captured tables.
 pub(crate) async fn publication(
     control: &Connection,
@@ -82,6 +90,7 @@ pub(crate) async fn publication(
     let server = catalog::server(control).await?;
     let powers = Powers { version_num: server.version_num, superuser: server.user_is_superuser };
     let all = catalog::list_tables(control).await?;
+    look_for_signals(settings, &all);
     let tables = captured::published(settings, captured, &all, powers);
     let operations = captured::operations(settings);
     let via_root = settings.publication.via_partition_root;

@@ -17,7 +17,7 @@ use kafka::{Client, Producer, Transaction};
 use pgoutput::Lsn;
 use postgres::catalog::{self, TableSummary};
 use postgres::slot::{self, SlotState};
-use postgres::{Connection, CreateSlot, ReplicationConnection, SlotName, SnapshotAction};
+use postgres::{Connection, CreateSlot, ReplicationConnection, SnapshotAction};
 use tracing::{info, warn};
 
 use crate::captured;
@@ -25,10 +25,10 @@ use crate::checkpoint::CheckpointLog;
 use crate::continuation::{Server, Start, Wanted, judge};
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
-use crate::position::{Position, SnapshotProgress};
+use crate::position::{Position, Requests, SnapshotProgress};
 use crate::provision;
 use crate::settings::Settings;
-use crate::snapshot::SnapshotPlan;
+use crate::snapshot::{Purpose, SnapshotPlan, SnapshotTable};
 use crate::tables::Tables;
 use crate::topics::Topics;
 
@@ -171,8 +171,9 @@ async fn begin(
     let end_lsn = created.consistent_point;
     info!(connector.name = %settings.name, slot.name = %slot, "created slot `{slot}` at {end_lsn}");
     if let Some(exported) = created.snapshot_name {
-        let tables = source.captured.clone();
-        let plan = SnapshotPlan { tables, exported, joins_at: end_lsn, exporter: None };
+        let tables = SnapshotTable::initial(&source.captured, settings);
+        let purpose = Purpose::Initial;
+        let plan = SnapshotPlan { tables, exported, joins_at: end_lsn, exporter: None, purpose };
         return Ok((
             Position { end_lsn, snapshot: SnapshotProgress::Running, ..origin },
             Some(plan),
@@ -183,20 +184,12 @@ async fn begin(
     Ok((position, None))
 }
 
-/// Plans the snapshot after one that did not come to its end, at the consistent point of a slot that lives as long as its
-/// session.
+/// Plans the snapshot after one that did not come to its end.
 async fn read_again(settings: &Settings, source: &Source) -> Result<SnapshotPlan, ConnectorError> {
-    let mut exporter = ReplicationConnection::connect(&settings.source).await?;
-    let name = SlotName::new(format!("{:.50}_snapshot", settings.slot.name.as_str()))?;
-    let options = CreateSlot { snapshot: SnapshotAction::Export, temporary: true, failover: false };
-    let created = exporter.create_slot(&name, options).await?;
-    let Some(exported) = created.snapshot_name else {
-        return Err(ConnectorError::StageEnded { stage: "snapshot export" });
-    };
-    let joins_at = created.consistent_point;
-    info!(connector.name = %settings.name, "the snapshot before did not come to its end: reads the tables again at {joins_at}");
-    let tables = source.captured.clone();
-    Ok(SnapshotPlan { tables, exported, joins_at, exporter: Some(exporter) })
+    let tables = SnapshotTable::initial(&source.captured, settings);
+    let plan = SnapshotPlan::export(tables, Purpose::Initial, settings).await?;
+    info!(connector.name = %settings.name, "the snapshot before did not come to its end: reads the tables again at {}", plan.joins_at);
+    Ok(plan)
 }
 
 /// The Kafka side, ours alone.
@@ -265,6 +258,7 @@ impl Source {
             half_sent: None,
             snapshot: SnapshotProgress::Pending,
             stream_options: settings.stream_options_fingerprint(),
+            requests: Requests::default(),
         }
     }
 

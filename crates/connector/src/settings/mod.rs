@@ -18,6 +18,7 @@ mod page;
 mod pattern;
 pub mod problem;
 mod reselect;
+mod signal;
 mod snapshot;
 mod source;
 mod store;
@@ -43,6 +44,8 @@ pub use notification::NotificationSettings;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
 pub use reselect::ReselectSettings;
+pub use signal::SignalSettings;
+pub(crate) use signal::table_pattern;
 pub use snapshot::{InheritedRows, SnapshotMode, SnapshotSettings};
 pub use source::{Autocreate, Guardrail, PublicationSettings, SlotSettings};
 pub use topics::TopicCreation;
@@ -123,6 +126,8 @@ pub struct Settings {
     pub reselects: Vec<ReselectSettings>,
     /// `notification.*`.
     pub notifications: NotificationSettings,
+    /// `signal.*`; `None` heeds none.
+    pub signals: Option<SignalSettings>,
     /// What is read before streaming.
     pub snapshot: SnapshotSettings,
     /// Limits of one Kafka transaction.
@@ -200,7 +205,6 @@ impl Settings {
         let message_prefixes = MessageFilter::read(values);
         let reselects = ReselectSettings::read(values, &mut notes);
         let notifications = NotificationSettings::read(values, &mut notes);
-        let snapshot = SnapshotSettings::read(values);
         let commit = CommitLimits::read(values);
         let topic_creation = TopicCreation::read(values);
         let partitions = values.number("tributary.offsets.topic.partitions", 1, 1000);
@@ -228,7 +232,8 @@ impl Settings {
             message_prefixes,
             reselects,
             notifications,
-            snapshot,
+            signals: SignalSettings::read(values, &mut notes),
+            snapshot: SnapshotSettings::read(values),
             commit,
             producer,
             topic_creation,

@@ -91,7 +91,6 @@ fn all_problems_are_reported_at_once() {
             "CF003 decimal.handling.mode",
             "CF004 plugin.name",
             "CF008 schema.exclude.list",
-            "CF002 signal.data.collection",
             "CF010 slot.name",
             "CF001 tabel.include.list",
             "CF007 table.include.list",

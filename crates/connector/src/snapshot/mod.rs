@@ -9,15 +9,18 @@
 //! Never: `pg_current_wal_lsn()` as a seam. A commit can be in the log and not yet visible.
 //! Source: PostgreSQL manual, `CREATE_REPLICATION_SLOT … EXPORT_SNAPSHOT`, `SET TRANSACTION SNAPSHOT`.
 
+mod plan;
 mod read;
 mod rows;
 
+pub(crate) use plan::{Purpose, SnapshotPlan, SnapshotTable};
+
 use std::time::Instant;
 
-use pgoutput::{Lsn, Oid};
-use postgres::catalog::{self, TableDescription, TableSummary};
+use pgoutput::Oid;
+use postgres::catalog::{self, TableDescription};
 use postgres::snapshot::{self, CopyQuery, plan_chunks};
-use postgres::{Connection, ReplicationConnection, TableName};
+use postgres::{Connection, TableName};
 use tracing::{info, warn};
 
 use self::read::Chunk;
@@ -27,23 +30,10 @@ use crate::clock;
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
 use crate::notification::Stage;
-use crate::position::SnapshotProgress;
 use crate::settings::{InheritedRows, Settings};
 use crate::sink::Sink;
 use crate::status::{SnapshotStatus, State, StatusReporter};
 use crate::tables::CapturedTable;
-
-/// Tables to read, and the snapshot to read them in.
-pub(crate) struct SnapshotPlan {
-    /// Captured tables, in the order they are read.
-    pub(crate) tables: Vec<TableSummary>,
-    /// Name of the exported snapshot.
-    pub(crate) exported: String,
-    /// Exactly what committed before this position is in it: here the stream goes on.
-    pub(crate) joins_at: Lsn,
-    /// The session that exported it, if that is not the one that will stream. It must live until every reader has come.
-    pub(crate) exporter: Option<ReplicationConnection>,
-}
 
 /// Bytes of a table one reader takes at a time, when several share it.
 const CHUNK_BYTES: u64 = 64 * 1024 * 1024;
@@ -61,7 +51,7 @@ pub(crate) async fn take(
     let started = Instant::now();
     let mut progress = SnapshotStatus {
         tables_total: plan.tables.len(),
-        rows_estimated: plan.tables.iter().filter_map(|table| table.estimated_rows).sum(),
+        rows_estimated: plan.tables.iter().filter_map(|table| table.summary.estimated_rows).sum(),
         ..SnapshotStatus::default()
     };
     let (tables, chunks) = prepare(&plan.tables, settings, gatherer).await?;
@@ -109,7 +99,7 @@ pub(crate) async fn take(
     if lost.dates > 0 {
         warn!(connector.name = %settings.name, "{} dates before Christ, the first in {}, are in the snapshot as dates of the same year after Christ, as Debezium writes them there; set tributary.snapshot.date.era=kept for the values the stream has", lost.dates, lost.first);
     }
-    gatherer.position_mut().snapshot = SnapshotProgress::Completed;
+    plan.purpose.fulfil(gatherer.position_mut());
     if sink.is_busy() {
         sink.committed().await?;
     }
@@ -124,34 +114,30 @@ pub(crate) async fn take(
 /// Describes each table, and cuts the reading into chunks: one per table for a single reader, so that rows come table by
 /// table; ranges of its pages where several readers share the work.
 async fn prepare(
-    summaries: &[TableSummary],
+    wanted: &[SnapshotTable],
     settings: &Settings,
     gatherer: &mut Gatherer,
 ) -> Result<(Vec<(CapturedTable, usize)>, Vec<Chunk>), ConnectorError> {
     let mut tables = Vec::new();
     let mut chunks = Vec::new();
-    for summary in summaries {
-        let settings = &settings.snapshot;
-        if !settings.copies(&summary.schema, &summary.name) {
-            continue;
-        }
+    for SnapshotTable { summary, select } in wanted {
         let control = gatherer.tables().control();
         let Some(description) = catalog::describe_table(control, summary.oid).await? else {
             continue;
         };
         let columns: Vec<String> =
             description.columns.iter().map(|column| column.name.clone()).collect();
-        let select = settings.select_override(&summary.schema, &summary.name);
+        let max_threads = settings.snapshot.max_threads;
         let queries = match select {
             Some(select) => vec![overridden(&description, columns, select)],
-            None if settings.inherited_rows == InheritedRows::Repeated
+            None if settings.snapshot.inherited_rows == InheritedRows::Repeated
                 && catalog::has_inheritors(control, summary.oid).await? =>
             {
                 // Without ONLY, the rows of inheriting tables are among those of the table.
                 let all = format!("SELECT * FROM {}", description.table_name().quoted());
                 vec![overridden(&description, columns, &all)]
             }
-            None => table_queries(control, summary.oid, &columns, settings.max_threads).await?,
+            None => table_queries(control, summary.oid, &columns, max_threads).await?,
         };
         let count = queries.len();
         chunks.extend(queries.into_iter().map(|query| Chunk { table: tables.len(), query }));

@@ -10,7 +10,7 @@ mod tables;
 
 pub use describe::{describe_table, describe_type};
 pub use server::{ServerInfo, server};
-pub use tables::{has_inheritors, list_tables, partition_leaves};
+pub use tables::{has_inheritors, list_tables, partition_leaves, table_oid};
 
 use pgoutput::{Oid, ReplicaIdentity};
 

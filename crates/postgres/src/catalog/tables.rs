@@ -2,6 +2,7 @@
 
 use pgoutput::{Oid, ReplicaIdentity};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::{Persistence, TableKind, TableSummary};
 use crate::{Connection, PostgresError, TableName};
@@ -105,4 +106,16 @@ pub async fn has_inheritors(connection: &Connection, oid: Oid) -> Result<bool, P
                               WHERE i.inhparent = $1 AND NOT c.relispartition LIMIT 1";
     let rows = connection.query("look for inheriting tables", INHERITORS, &[&oid.0]).await?;
     Ok(!rows.is_empty())
+}
+
+/// The table of this name; `None` if there is none.
+pub async fn table_oid(
+    connection: &Connection,
+    table: &TableName,
+) -> Result<Option<Oid>, PostgresError> {
+    const BY_NAME: &str = "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                           WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')";
+    let parameters: [&(dyn ToSql + Sync); 2] = [&table.schema, &table.name];
+    let rows = connection.query("look for a table", BY_NAME, &parameters).await?;
+    Ok(rows.first().map(|row| Oid(row.get(0))))
 }

@@ -1,5 +1,6 @@
 //! One file per capability. Each test is named for a promise and breaks for one reason.
 
+mod blocking;
 mod check;
 mod columns;
 mod context;
@@ -14,6 +15,7 @@ mod oracle;
 mod replica_identity;
 mod restart;
 mod run;
+mod signals;
 mod snapshot;
 mod streaming;
 mod toast;

@@ -9,6 +9,7 @@ mod connect;
 mod database;
 mod events;
 mod ours;
+mod signals;
 mod store;
 mod unsupported;
 
@@ -52,6 +53,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "Slot and publication", keys: capture::SLOT_AND_PUBLICATION },
     Section { title: "What is captured", keys: capture::FILTERS },
     Section { title: "Snapshot", keys: capture::SNAPSHOT },
+    Section { title: "Signals", keys: signals::KEYS },
     Section { title: "Events", keys: events::EVENTS },
     Section { title: "Converters", keys: events::CONVERTERS },
     Section { title: "Topics", keys: events::TOPICS },

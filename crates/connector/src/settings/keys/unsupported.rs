@@ -2,20 +2,18 @@
 
 use super::{Key, needs_nothing, not_yet, renamed};
 
-const SIGNALS: &str = "leave it out: there are no signals yet";
-const SIGNALS_IDLE: &str = "there are no signals while `signal.data.collection` is not set";
-const INCREMENTAL: &str = "there are no ad-hoc snapshots while signals are off";
+const CHANNEL: &str = "leave it out: signals come through the table of `signal.data.collection`";
+const EMITTED: &str = "a signal is a row of the source; nothing is sent that could fail";
+const INCREMENTAL: &str = "there are no incremental snapshots yet";
 
 pub(super) const KEYS: &[Key] = &[
-    not_yet("signal.data.collection", "", SIGNALS),
-    not_yet("signal.enabled.channels", "source", SIGNALS),
-    not_yet("signal.kafka.topic", "", SIGNALS),
-    not_yet("signal.kafka.<option>", "", SIGNALS),
-    not_yet("signal.consumer.<option>", "", SIGNALS),
-    not_yet("signal.file", "", SIGNALS),
-    needs_nothing("signal.poll.interval.ms", "5000", SIGNALS_IDLE),
-    needs_nothing("signal.emit.failure.max.retries", "0", SIGNALS_IDLE),
-    needs_nothing("signal.emit.failure.backoff.ms", "10000", SIGNALS_IDLE),
+    not_yet("signal.kafka.topic", "", CHANNEL),
+    not_yet("signal.kafka.<option>", "", CHANNEL),
+    not_yet("signal.consumer.<option>", "", CHANNEL),
+    not_yet("signal.file", "file-signals.txt", CHANNEL),
+    needs_nothing("signal.poll.interval.ms", "5000", "signals come with the stream"),
+    needs_nothing("signal.emit.failure.max.retries", "0", EMITTED),
+    needs_nothing("signal.emit.failure.backoff.ms", "10000", EMITTED),
     needs_nothing("incremental.snapshot.chunk.size", "1024", INCREMENTAL),
     needs_nothing("incremental.snapshot.watermarking.strategy", "insert_insert", INCREMENTAL),
     needs_nothing("incremental.snapshot.allow.schema.changes", "false", INCREMENTAL),

@@ -1,0 +1,139 @@
+//! What signals ask for, from their commit to the requests that stand in the position.
+
+use postgres::catalog::{self, TableSummary};
+use regex::Regex;
+use tracing::{info, warn};
+
+use super::Gatherer;
+use crate::captured;
+use crate::error::ConnectorError;
+use crate::position::{BlockingRequest, RequestedTable};
+use crate::signal::{Action, Execute, Signal, Signals};
+use crate::snapshot::{Purpose, SnapshotPlan, SnapshotTable};
+
+impl Gatherer {
+    /// A snapshot is asked for that is taken while the stream stands still.
+    pub(super) fn is_to_stand_still(&self) -> bool {
+        !self.position().requests.blocking.is_empty()
+    }
+
+    /// The transaction has committed: what its signals ask for is done, or noted as to be done.
+    pub(super) async fn heed_signals(&mut self) -> Result<(), ConnectorError> {
+        let signals = self.signals.as_mut().map(Signals::take).unwrap_or_default();
+        for signal in signals {
+            let mut unknown = Vec::new();
+            match Action::parse(&signal, &mut unknown) {
+                Ok(action) => {
+                    for field in unknown {
+                        warn!(
+                            signal.id,
+                            "`{field}` means nothing in a signal of type `{}`", signal.kind
+                        );
+                    }
+                    self.act(&signal, action).await?;
+                }
+                Err(reason) => {
+                    warn!(signal.id, signal.kind, "a signal is not heeded: {reason}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, signal: &Signal, action: Action) -> Result<(), ConnectorError> {
+        match action {
+            Action::Log { message } => {
+                let at = self.position().end_lsn.to_string();
+                info!(signal.id, "{}", message.replace("{}", &at));
+            }
+            Action::Execute(execute) => self.request(signal, execute).await?,
+            Action::Stop { .. } | Action::Pause | Action::Resume => {
+                warn!(signal.id, "`{}`: there is no incremental snapshot", signal.kind);
+            }
+            Action::Window => {}
+        }
+        Ok(())
+    }
+
+    async fn request(&mut self, signal: &Signal, execute: Execute) -> Result<(), ConnectorError> {
+        if !execute.blocking {
+            warn!(
+                signal.id,
+                "incremental snapshots are not supported yet: the signal is not heeded; send it with `\"type\": \"blocking\"`"
+            );
+            return Ok(());
+        }
+        let tables = self.requested_tables(&execute).await?;
+        if tables.is_empty() {
+            warn!(
+                signal.id,
+                "no captured table matches its `data-collections`: there is nothing to read"
+            );
+            return Ok(());
+        }
+        let names: Vec<String> =
+            tables.iter().map(|table| table.table_name().to_string()).collect();
+        info!(signal.id, "a blocking snapshot of {} was asked for", names.join(", "));
+        let request = BlockingRequest { signal: signal.id.clone(), tables };
+        self.position_mut().requests.blocking.push(request);
+        Ok(())
+    }
+
+    /// Plans the first of the snapshots asked for. `None` if none of its tables is captured any more; then it is forgotten.
+    pub(crate) async fn plan_requested_snapshot(
+        &mut self,
+    ) -> Result<Option<SnapshotPlan>, ConnectorError> {
+        let Some(request) = self.position().requests.blocking.first().cloned() else {
+            return Ok(None);
+        };
+        let all = catalog::list_tables(self.tables.control()).await?;
+        let mut tables = Vec::new();
+        for summary in captured::select(all, &self.settings) {
+            let name = summary.table_name();
+            if let Some(wanted) = request.tables.iter().find(|table| table.table_name() == name) {
+                tables.push(SnapshotTable { summary, select: wanted.filter.clone() });
+            }
+        }
+        if tables.is_empty() {
+            warn!(
+                signal.id = request.signal,
+                "none of the tables of a blocking snapshot exists any more: it is given up"
+            );
+            Purpose::Requested.fulfil(self.position_mut());
+            return Ok(None);
+        }
+        let plan = SnapshotPlan::export(tables, Purpose::Requested, &self.settings).await?;
+        info!(
+            signal.id = request.signal,
+            "reads {} tables at {}, while streaming stands still",
+            plan.tables.len(),
+            plan.joins_at
+        );
+        Ok(Some(plan))
+    }
+
+    /// The captured tables that are meant, as the catalog has them now, each with the first filter that fits it.
+    async fn requested_tables(
+        &self,
+        execute: &Execute,
+    ) -> Result<Vec<RequestedTable>, ConnectorError> {
+        let all = catalog::list_tables(self.tables.control()).await?;
+        let captured = captured::select(all, &self.settings);
+        let wanted = captured.iter().filter(|table| matches_any(&execute.tables, table));
+        let requested = wanted.map(|table| {
+            let fits = |pattern: &Regex| pattern.is_match(&table.table_name().to_string());
+            let condition = execute.conditions.iter().find(|condition| fits(&condition.table));
+            RequestedTable {
+                schema: table.schema.clone(),
+                name: table.name.clone(),
+                filter: condition.map(|condition| condition.filter.clone()),
+            }
+        });
+        Ok(requested.collect())
+    }
+}
+
+fn matches_any(patterns: &[Regex], table: &TableSummary) -> bool {
+    let name = table.table_name().to_string();
+    patterns.iter().any(|pattern| pattern.is_match(&name))
+}
