@@ -93,6 +93,16 @@ impl Stack {
         Ok(())
     }
 
+    /// Ends the broker with SIGKILL. Only for a stack of the test's own.
+    pub async fn kill_broker(&mut self) -> Result<()> {
+        Ok(self.kafka.kill(1).await?)
+    }
+
+    /// Starts the broker again, at the same address and with what it had.
+    pub async fn start_broker(&mut self) -> Result<()> {
+        Ok(self.kafka.start_broker(1).await?)
+    }
+
     /// Creates a database with a name that begins with `label`, for one test.
     pub async fn database(&self, label: &str) -> Result<Database> {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! One file per capability. Each test is named for a promise and breaks for one reason.
 
 mod blocking;
+mod cases;
 mod check;
 mod columns;
 mod context;

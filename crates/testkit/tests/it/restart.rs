@@ -207,3 +207,24 @@ async fn a_fault_that_does_not_pass_ends_it_after_as_many_attempts_as_are_allowe
     assert_eq!(process.log().matches("takes over again").count(), 2, "{}", process.log());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_broker_that_was_away_gets_everything_once_and_in_order() -> Result<()> {
+    let mut stack = Stack::start(&[]).await?;
+    let database = stack.database("away").await?;
+    let session = database.with("create table item (id int primary key)").await?;
+    // Its folder holds the log.
+    let connector = database.connector()?;
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item select generate_series(1, 500)").await?;
+    database.sync().await?;
+    stack.kill_broker().await?;
+    session.run("insert into item select generate_series(501, 1000)").await?;
+    process.log_with("takes over again", DEADLINE).await?;
+    session.run("insert into item select generate_series(1001, 1500)").await?;
+    stack.start_broker().await?;
+    database.sync_within(DEADLINE * 2).await?;
+    assert!(ids(&database).await?.iter().copied().eq(1..=1500));
+    process.terminate().await?;
+    stack.stop().await
+}
