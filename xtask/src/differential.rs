@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Regular expression that must not match it
     #[arg(long, default_value = "")]
     except: String,
+    /// Connector settings both get, as `key=value`
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+    settings: Vec<(String, String)>,
     /// Leave the tables as they are at the beginning
     #[arg(long)]
     no_ddl: bool,
@@ -44,6 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
             transactions: arguments.transactions,
             types: types.clone(),
             except: except.clone(),
+            settings: arguments.settings.clone(),
             changes: if arguments.no_ddl { Changes::None } else { Changes::All },
         };
         // Both topics of a run are large, and the next run needs none of them.

@@ -68,8 +68,8 @@ struct OracleArgs {
     #[arg(long, default_value_t = 1)]
     runs: u64,
     /// Connector settings, as `key=value`
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<String>,
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    settings: Vec<(String, String)>,
     /// Test the unoptimised binary
     #[arg(long)]
     debug: bool,
@@ -157,19 +157,12 @@ fn test(arguments: &[String]) -> Result<()> {
 
 async fn oracle(arguments: OracleArgs) -> Result<()> {
     connector::use_binary(connector::build(!arguments.debug)?)?;
-    let settings = arguments.settings.iter().map(|setting| {
-        let (key, value) = setting
-            .split_once('=')
-            .ok_or_else(|| Failure::new(format!("`{setting}` is not KEY=VALUE")))?;
-        Ok((key.to_owned(), value.to_owned()))
-    });
-    let settings = settings.collect::<Result<Vec<_>>>()?;
     let stack = Stack::start(&[]).await?;
     let mut unclean = 0;
     for run in 0..arguments.runs {
         let mut plan = oracle::Plan::new(arguments.seed + run, arguments.changes, arguments.kills);
         plan.kill_in_snapshot = !arguments.spare_snapshot;
-        plan.settings.clone_from(&settings);
+        plan.settings.clone_from(&arguments.settings);
         let report = oracle::run(&stack, &plan, &narrate).await?;
         print(&report.to_string());
         unclean += u64::from(!report.is_clean());
@@ -219,6 +212,13 @@ async fn drain(changes: u64, runs: u32) -> Result<()> {
     narrate(&report.to_string());
     print(&serde_json::to_string_pretty(&report)?);
     stack.stop().await
+}
+
+/// Splits a setting of the command line.
+fn key_and_value(setting: &str) -> std::result::Result<(String, String), String> {
+    let pair = setting.split_once('=');
+    let (key, value) = pair.ok_or_else(|| format!("`{setting}` is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn broken_if(broken: bool, text: &str) -> Result<()> {

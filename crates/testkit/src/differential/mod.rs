@@ -55,6 +55,8 @@ pub struct Plan {
     pub except: Regex,
     /// How the tables change.
     pub changes: Changes,
+    /// Connector settings both get.
+    pub settings: Vec<(String, String)>,
 }
 
 /// Runs a plan.
@@ -65,7 +67,7 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     narrate(&format!("seed {}: {} types, skipped: {}", plan.seed, types.len(), list(&skipped)));
     let script = Script::new(plan.seed, plan.transactions, types, plan.changes);
     set_up(&session, &script).await?;
-    let mut sides = Sides::start(&database, PUBLICATION).await?;
+    let mut sides = Sides::start(&database, PUBLICATION, &plan.settings).await?;
     let mut report = Report::new(plan.seed, skipped);
     let tables = script.table_names();
     let outcome = load(&session, &mut sides, script, &mut report, narrate).await;
@@ -138,8 +140,7 @@ async fn load(
             Step::Ddl(sql) => {
                 sides.catch_up().await?;
                 session.run(&sql).await?;
-                report.ddl += 1;
-                report.last_ddl = sql;
+                report.ddl.push(sql);
             }
         }
         if started.elapsed() > RUN_MAX {

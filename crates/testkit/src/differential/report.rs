@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::compare::{Comparison, Finding};
+use super::table::quoted;
 
 /// Kinds of differences told per table.
 const FINDINGS_MOST: usize = 40;
@@ -15,10 +16,8 @@ pub struct Report {
     pub seed: u64,
     /// Transactions of row changes.
     pub transactions: u64,
-    /// Changes of tables and types between them.
-    pub ddl: u64,
-    /// The last of them.
-    pub last_ddl: String,
+    /// Changes of tables and types between them, in their order.
+    pub ddl: Vec<String>,
     /// Extensions the server lacks.
     pub skipped: Vec<&'static str>,
     /// One per table.
@@ -47,8 +46,7 @@ impl Report {
         Self {
             seed,
             transactions: 0,
-            ddl: 0,
-            last_ddl: String::new(),
+            ddl: Vec::new(),
             skipped,
             tables: Vec::new(),
             broken_off: None,
@@ -62,6 +60,14 @@ impl Report {
 }
 
 impl TableReport {
+    /// Whether a statement changed the column a finding is about.
+    fn concerns(&self, finding: &Finding, statement: &str) -> bool {
+        let path = finding.example.path.strip_prefix("value.payload.");
+        let field = path.and_then(|path| path.split_once('.')).map_or("", |(_, field)| field);
+        let column = field.split_once('[').map_or(field, |(column, _)| column);
+        !column.is_empty() && statement.contains(&self.table) && statement.contains(&quoted(column))
+    }
+
     pub(super) fn new(table: &str, comparison: Comparison) -> Self {
         Self {
             table: table.to_owned(),
@@ -80,22 +86,24 @@ impl fmt::Display for Report {
             "seed {}: {} transactions, {} changes of tables and types; extensions the server lacks: {}",
             self.seed,
             self.transactions,
-            self.ddl,
+            self.ddl.len(),
             super::list(&self.skipped)
         )?;
         for table in &self.tables {
-            write!(formatter, "{table}")?;
+            table.write(formatter, &self.ddl)?;
         }
         if let Some(reason) = &self.broken_off {
-            writeln!(formatter, "broken off after `{}`:\n{reason}", self.last_ddl)?;
+            let last = self.ddl.last().map_or("the beginning", String::as_str);
+            writeln!(formatter, "broken off after `{last}`:\n{reason}")?;
         }
         let verdict = if self.is_clean() { "no difference" } else { "DIFFERENT" };
         writeln!(formatter, "{verdict}")
     }
 }
 
-impl fmt::Display for TableReport {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl TableReport {
+    /// With the statements that changed a column that differs.
+    fn write(&self, formatter: &mut fmt::Formatter<'_>, ddl: &[String]) -> fmt::Result {
         let operations: Vec<String> =
             self.operations.iter().map(|(name, count)| format!("{name} {count}")).collect();
         writeln!(
@@ -114,6 +122,9 @@ impl fmt::Display for TableReport {
                 "    in {} records, the first is {}",
                 finding.records, finding.first
             )?;
+            for statement in ddl.iter().filter(|statement| self.concerns(finding, statement)) {
+                writeln!(formatter, "    after {statement}")?;
+            }
         }
         let more = self.findings.len().saturating_sub(FINDINGS_MOST);
         if more > 0 { writeln!(formatter, "  and {more} more kinds") } else { Ok(()) }

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, SeedableRng};
 
-use super::table::{Column, ODD_NAMES, Table, literal, quoted};
+use super::table::{Column, KEYS, ODD_NAMES, Table, literal, quoted};
 use super::types::ColumnType;
 
 /// Statements of one transaction.
@@ -103,7 +103,7 @@ impl Script {
         let change = match self.changes {
             Changes::None => return,
             Changes::NewColumns => 0,
-            Changes::All => self.random.random_range(0..20),
+            Changes::All => self.random.random_range(0..21),
         };
         match change {
             0..=4 => self.add_column(table),
@@ -115,6 +115,7 @@ impl Script {
             16 => self.set_not_null(table),
             17 => self.drop_not_null(table),
             18 => self.change_identity(table),
+            19 => self.change_primary_key(),
             _ => self.add_label(),
         }
     }
@@ -135,11 +136,12 @@ impl Script {
         let odd = odd_names(random, self.changes);
         let mut column = self.tables[table].column(of, odd);
         let mut change = format!("add column {} {}", quoted(&column.name), of.sql);
-        column.default = self.changes == Changes::All && random.random_bool(0.4);
-        if column.default {
+        let wanted = self.changes == Changes::All && random.random_bool(0.4);
+        if wanted && let Some(value) = column.default_literal(random) {
+            column.default = true;
             column.not_null = random.random_bool(0.5) && of.may_be_required();
             change.push_str(" default ");
-            change.push_str(&literal(&of.value(random)));
+            change.push_str(&value);
         }
         if column.not_null {
             change.push_str(" not null");
@@ -185,8 +187,8 @@ impl Script {
     fn set_default(&mut self, table: usize) {
         let random = &mut self.random;
         let Some(column) = self.tables[table].columns.iter_mut().choose(random) else { return };
+        let Some(value) = column.default_literal(random) else { return };
         column.default = true;
-        let value = literal(&column.of.value(random));
         let change = format!("alter column {} set default {value}", quoted(&column.name));
         self.ddl(table, &change);
     }
@@ -226,9 +228,28 @@ impl Script {
     }
 
     fn change_identity(&mut self, table: usize) {
-        let full = !self.tables[table].full;
+        // Without a key the server refuses updates of a published table unless its identity is full.
+        let full = !self.tables[table].full || self.tables[table].key.is_none();
         self.tables[table].full = full;
         self.ddl(table, &format!("replica identity {}", if full { "full" } else { "default" }));
+    }
+
+    /// Gives the table with a column `part` another primary key, or none.
+    fn change_primary_key(&mut self) {
+        let Some(table) = self.tables.iter().position(|table| table.composite) else { return };
+        let random = &mut self.random;
+        let there = self.tables[table].key;
+        let none_fits = self.tables[table].full && there.is_some();
+        let key = if none_fits && random.random_bool(0.3) {
+            None
+        } else {
+            KEYS.iter().filter(|key| there != Some(**key)).choose(random).copied()
+        };
+        self.tables[table].key = key;
+        let drop = there.map(|_| format!("drop constraint {}_pkey", self.tables[table].name));
+        let add = key.map(|key| format!("add primary key ({key})"));
+        let change: Vec<String> = drop.into_iter().chain(add).collect();
+        self.ddl(table, &change.join(", "));
     }
 
     fn add_label(&mut self) {

@@ -36,7 +36,17 @@ pub(super) struct Sides {
 
 impl Sides {
     /// Makes both slots and starts both readers. Nothing may write to the database before this returns.
-    pub(super) async fn start(database: &Database, publication: &str) -> Result<Self> {
+    pub(super) async fn start(
+        database: &Database,
+        publication: &str,
+        added: &[(String, String)],
+    ) -> Result<Self> {
+        let settings = |prefix: &str| {
+            let mut settings = settings(database, publication, prefix);
+            let added = added.iter().cloned();
+            settings.extend(added.map(|(key, value)| (key, Value::String(value))));
+            settings
+        };
         let session = database.session().await?;
         for slot in [DEBEZIUM, OURS] {
             let made = format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput')");
@@ -45,12 +55,8 @@ impl Sides {
         let options = ConnectOptions::new(database.bootstrap(), &[Plugin::DebeziumPostgres]);
         let connect = Connect::start(options, &Silent).await?;
         let client = Client::new(&connect.url());
-        client.create(NAME, debezium(database, publication)).await?;
-        let connector = Connector::new(database.clone())?.named(NAME).with_settings(settings(
-            database,
-            publication,
-            OURS,
-        ));
+        client.create(NAME, debezium(settings(DEBEZIUM))).await?;
+        let connector = Connector::new(database.clone())?.named(NAME).with_settings(settings(OURS));
         let ours = connector.start_streaming().await?;
         let marker = |prefix: &str| {
             Tail::open(database.bootstrap(), &format!("{prefix}.public.{MARKER_TABLE}"))
@@ -125,9 +131,8 @@ fn settings(database: &Database, publication: &str, prefix: &str) -> Map<String,
     settings.as_object().cloned().unwrap_or_default()
 }
 
-/// With what makes Debezium fast enough for a run of many changes; none of it shows in an event.
-fn debezium(database: &Database, publication: &str) -> Map<String, Value> {
-    let mut settings = settings(database, publication, DEBEZIUM);
+/// Adds what makes Debezium fast enough for a run of many changes; none of it shows in an event.
+fn debezium(mut settings: Map<String, Value>) -> Map<String, Value> {
     for (key, value) in [
         ("poll.interval.ms", "10"),
         ("producer.override.compression.type", "lz4"),

@@ -17,12 +17,17 @@ const SET_MOST: usize = 6;
 /// Ends of names that must be quoted, for some of the columns.
 pub(super) const ODD_NAMES: [&str; 4] = ["Upper", "with space", "ünï", "sel\"ect"];
 
+/// Primary keys that a table with a column `part` can have.
+pub(super) const KEYS: [&str; 3] = ["part, id", "id, part", "id"];
+
 /// A table and the rows it has.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) name: &'static str,
-    /// A second key column, beside `id`.
+    /// It has a second column for the key, `part`, beside `id`.
     pub(super) composite: bool,
+    /// Columns of the primary key; `None` without one.
+    pub(super) key: Option<&'static str>,
     pub(super) columns: Vec<Column>,
     /// Their `id`s.
     pub(super) rows: Vec<i64>,
@@ -45,6 +50,7 @@ impl Table {
         let mut table = Self {
             name,
             composite,
+            key: Some(if composite { KEYS[0] } else { "id" }),
             columns: Vec::new(),
             rows: Vec::new(),
             full: composite,
@@ -77,7 +83,7 @@ impl Table {
         for column in &self.columns {
             let _ = write!(sql, ", {} {}", quoted(&column.name), column.of.sql);
         }
-        let key = if self.composite { "part, id" } else { "id" };
+        let key = self.key.unwrap_or("id");
         let identity = if self.full { "full" } else { "default" };
         let _ = write!(
             sql,
@@ -192,6 +198,16 @@ impl Table {
 }
 
 impl Column {
+    /// A default as SQL writes it. Debezium reads the server's text of one with a regular expression, which ends at a quote
+    /// within and does not pass the end of a line; `None` if no value without these was found.
+    pub(super) fn default_literal(&self, random: &mut StdRng) -> Option<String> {
+        const ATTEMPTS: usize = 20;
+        (0..ATTEMPTS)
+            .map(|_| self.of.value(random))
+            .find(|value| !value.contains(['\'', '\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']))
+            .map(|value| literal(&value))
+    }
+
     /// A value as SQL writes it, or `null` where the column may be null.
     pub(super) fn literal(&self, random: &mut StdRng) -> String {
         if !self.not_null && random.random_bool(NULL_CHANCE) {
