@@ -173,13 +173,22 @@ impl Comparison {
             })
     }
 
+    /// Which record this is, for people.
+    fn place(&self, event: &Event) -> String {
+        let payload = event.payload();
+        let (transaction, lsn) = (&payload["source"]["txId"], &payload["source"]["lsn"]);
+        let (table, number) = (&self.table, self.records);
+        format!("{table}#{number} {} of transaction {transaction} at {lsn}", event.brief())
+    }
+
     fn note(&mut self, event: &Event, difference: Difference) {
-        let finding = self.findings.entry(kind(&difference.path)).or_insert_with(|| Finding {
-            records: 0,
-            first: format!("{}#{} {}", self.table, self.records, event.brief()),
-            example: difference,
-        });
-        finding.records += 1;
+        let kind = kind(&difference.path);
+        if let Some(finding) = self.findings.get_mut(&kind) {
+            finding.records += 1;
+            return;
+        }
+        let finding = Finding { records: 1, first: self.place(event), example: difference };
+        self.findings.insert(kind, finding);
     }
 }
 
