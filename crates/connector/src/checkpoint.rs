@@ -9,6 +9,7 @@ use kafka::{Client, NewTopic, Topic, TopicPartitionId, Transaction, compacted};
 
 use crate::clock;
 use crate::error::ConnectorError;
+use crate::history::log::History;
 use crate::position::{Position, checkpoint_key};
 use crate::settings::Settings;
 
@@ -32,6 +33,12 @@ impl CheckpointLog {
         let key = checkpoint_key(settings.name.as_str(), &settings.encoder.topic_prefix);
         let partition = topic.partition(topic.partition_for(Some(&key)));
         Ok(Self { topic, partition, key })
+    }
+
+    /// Where what is known of the tables is kept: beside the checkpoint.
+    pub(crate) fn history(&self, settings: &Settings) -> History {
+        let (name, prefix) = (settings.name.as_str(), &settings.encoder.topic_prefix);
+        History::empty(name, prefix, self.partition.clone())
     }
 
     /// The newest committed position, if there is one.

@@ -4,6 +4,8 @@
 //! What of it was sent before a restart is dropped here, as [`Progress`] says.
 //! Never: an acknowledgement, a commit, a wait for Kafka.
 
+mod held;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,8 @@ use envelope::{
 };
 use kafka::Transaction;
 use pgoutput::replication::{ReplicationMessage, XLogData};
-use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Relation, Step, TupleValue};
+use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Relation, Step, TupleValue, Xid};
+use postgres::catalog::TableDescription;
 use smallvec::SmallVec;
 use tracing::warn;
 
@@ -21,6 +24,8 @@ use crate::boundary::Filled;
 use crate::clock;
 use crate::context;
 use crate::error::ConnectorError;
+use crate::history::order::Point;
+use crate::hold::Hold;
 use crate::metadata::TransactionRecords;
 use crate::notification::Notifications;
 use crate::position::Position;
@@ -29,13 +34,13 @@ use crate::reselect::Reselected;
 use crate::settings::{MessageFilter, Settings};
 use crate::signal::Signals;
 use crate::sink::Outgoing;
-use crate::tables::{Captured, CapturedTable, Tables};
+use crate::tables::{Captured, CapturedTable, Defined, Tables};
 
 mod aside;
 mod requests;
 
 /// What one message of the stream led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Gathered {
     /// Nothing that has to be kept.
     Nothing,
@@ -68,6 +73,10 @@ pub(crate) struct Gatherer {
     batch_bytes_max: usize,
     record_bytes_max: usize,
     progress: Progress,
+    /// The newest source transaction.
+    point: Point,
+    /// Frames that wait until it is known what they mean.
+    hold: Option<Hold>,
     /// What commits from here on is not wanted.
     until: Option<Lsn>,
     /// How long after its commit the newest source transaction was sent. Both times are the server's.
@@ -98,6 +107,8 @@ impl Gatherer {
             transaction: Transaction::new(settings.producer.batch_bytes_max),
             batch_bytes_max: settings.producer.batch_bytes_max,
             record_bytes_max: settings.producer.request_bytes_max,
+            point: Point { xid: Xid(0), commit_lsn: position.end_lsn },
+            hold: None,
             progress: Progress::starting_at(position),
             until: None,
             lag: Duration::ZERO,
@@ -131,6 +142,8 @@ impl Gatherer {
     pub(crate) fn stand_at(&mut self, position: Lsn) {
         self.until = None;
         self.assembler = Assembler::new();
+        self.hold = None;
+        self.tables.forget_session();
         self.progress.position_mut().end_lsn = position;
     }
 
@@ -157,6 +170,9 @@ impl Gatherer {
         message: ReplicationMessage<'_>,
     ) -> Result<Gathered, ConnectorError> {
         match message {
+            ReplicationMessage::XLogData(data) if self.hold.is_some() => {
+                Box::pin(self.held(&data)).await
+            }
             ReplicationMessage::XLogData(data) => self.data(&data).await,
             ReplicationMessage::PrimaryKeepalive(keepalive) => {
                 let wal_end = keepalive.wal_end.min(self.until.unwrap_or(keepalive.wal_end));
@@ -175,6 +191,11 @@ impl Gatherer {
                 let lag_us = data.sent_at.micros() - begin.committed_at.micros();
                 self.lag = Duration::from_micros(u64::try_from(lag_us).unwrap_or_default());
                 self.progress.begin(&begin)?;
+                self.point = Point { xid: begin.xid, commit_lsn: begin.final_lsn };
+                if self.tables.has_doubts_to_settle(self.point) {
+                    let settled = self.tables.settle(self.point, &mut self.transaction);
+                    Box::pin(settled).await?;
+                }
                 self.scratch.set_context(Vec::new());
                 if let Some(metadata) = &mut self.metadata {
                     let resumes = self.progress.resumes();
@@ -183,10 +204,13 @@ impl Gatherer {
                 Ok(Gathered::Nothing)
             }
             Step::Relation(relation) => {
-                self.tables.define(&relation).await?;
+                let tables = &mut self.tables;
+                let defined = tables.define(&relation, self.point, &mut self.transaction);
+                let defined = Box::pin(defined).await?;
                 if let Some(signals) = &mut self.signals {
                     signals.describe(&relation);
                 }
+                self.hold = (defined == Defined::InDoubt).then(|| Hold::new(relation));
                 Ok(Gathered::Nothing)
             }
             Step::Change(change) if change.xid.is_none() && self.is_past(change.id.change_lsn) => {
@@ -352,6 +376,14 @@ impl Gatherer {
         let mut appender = Appender::new(sent, &table.topic, at, self.record_bytes_max);
         table.plan.read(at, values, &mut |record| appender.append(&record), &mut self.scratch)?;
         appender.finish()
+    }
+
+    /// Plan and topic of a table as a snapshot reads it.
+    pub(crate) async fn compile_described(
+        &mut self,
+        description: &TableDescription,
+    ) -> Result<CapturedTable, ConnectorError> {
+        self.tables.compile_described(description, &mut self.transaction).await
     }
 
     /// The captured tables.

@@ -131,6 +131,7 @@ impl Spec {
         put("tributary.event.id.header.enabled", "true".to_owned());
         put("tributary.snapshot.date.era", "kept".to_owned());
         put("tributary.publication.future.tables", "false".to_owned());
+        put("tributary.enum.labels", "current".to_owned());
         put("context.message.prefix", "tributary.context".to_owned());
         put("tributary.snapshot.inherited.rows", "once".to_owned());
         put("tributary.unmapped.types", "capture".to_owned());

@@ -1,23 +1,34 @@
 //! The captured tables of one connector: from a relation of the stream to an encoder plan and its topic.
 //!
-//! In: Relation messages and, beside them, what only the catalog knows (nullability, defaults, type names, keys).
-//! Out: a [`Captured`] for each relation, made anew whenever the server describes it again.
-//! Never: a key the stream contradicts. Under REPLICA IDENTITY DEFAULT the relation itself names the key's columns; the
-//! catalog, which may be newer, only gives their order.
+//! In: Relation messages, the catalog, and what is kept of each table ([`History`]). Out: a [`Captured`] for each relation,
+//! made anew whenever the server describes it again, or what was in doubt about it is settled.
+//! Never: a fact of the catalog that is newer than the stream; [`resolve`] decides that.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use envelope::{Attribute, Column, DataType, EncoderSettings, Notice, Table, TablePlan, TypeKind};
-use pgoutput::{Oid, Relation, RelationColumn, ReplicaIdentity};
+use envelope::{EncoderSettings, Notice, Table, TablePlan};
+use kafka::Transaction;
+use pgoutput::{Lsn, Oid, Relation, RelationColumn, Xid};
 use postgres::Connection;
 use postgres::catalog::{self, ColumnDescription, TableDescription, TypeDescription};
 use tracing::{debug, info};
 
 use crate::error::ConnectorError;
+use crate::history::Version;
+use crate::history::log::History;
+use crate::history::order::{Order, Point};
+use crate::history::reading::{Reading, writers};
+use crate::history::resolve::{Certainty, Evidence, resolve};
 use crate::reselect::Reselect;
 use crate::settings::Settings;
+use crate::shape;
 use crate::topics::Topics;
+
+/// A transaction that is in the log becomes visible at once, unless it waits for a synchronous standby; that may take long.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(1);
+const VISIBLE_PAUSE: Duration = Duration::from_millis(2);
 
 /// What to do with the changes of one relation.
 #[derive(Debug)]
@@ -45,9 +56,37 @@ pub(crate) struct Tables {
     encoder: Arc<EncoderSettings>,
     control: Connection,
     topics: Topics,
+    history: History,
+    /// Labels of enums as they were when each was first seen, where those are wanted.
+    first_labels: Option<HashMap<Oid, Vec<String>>>,
     by_oid: HashMap<Oid, Captured>,
     /// What plans say of their columns, until somebody asks.
     notices: Vec<Notice>,
+    /// What was last read of each, in this session of the stream.
+    readings: HashMap<Oid, Reading>,
+    /// Where the first of what is in doubt is settled.
+    settles_at: Option<Lsn>,
+    /// What committed before this had committed before the session of the stream began.
+    session_began: Lsn,
+}
+
+/// Why and with what to look at a table's catalog.
+struct Look {
+    relation: Arc<Relation>,
+    point: Point,
+    settled: Vec<Xid>,
+    described_anew: bool,
+    /// Whether what the transaction being decoded changed itself is taken as changed already.
+    own: Option<bool>,
+}
+
+/// What came of a description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Defined {
+    /// It is known what to do with the table's changes.
+    Known,
+    /// The transaction that is being decoded changed the table itself, before or after this point: [`Tables::decide`].
+    InDoubt,
 }
 
 impl Tables {
@@ -57,30 +96,169 @@ impl Tables {
         encoder: Arc<EncoderSettings>,
         control: Connection,
         topics: Topics,
+        history: History,
     ) -> Self {
         Self {
             settings: Arc::clone(settings),
             encoder,
             control,
             topics,
+            history,
+            first_labels: None,
             by_oid: HashMap::new(),
+            readings: HashMap::new(),
+            settles_at: None,
+            session_began: Lsn::ZERO,
             notices: Vec::new(),
         }
     }
 
-    /// The server described a relation, for the first time or anew.
-    pub(crate) async fn define(&mut self, relation: &Relation) -> Result<(), ConnectorError> {
-        let captured = if self.settings.tables.captures(&relation.namespace, &relation.name) {
-            let description = catalog::describe_table(&self.control, relation.oid).await?;
-            let types = self.missing_types(relation, description.as_ref()).await?;
-            let table = join(relation, description.as_ref(), &types, &self.settings);
-            Captured::Yes(Box::new(self.compile(table).await?))
-        } else {
+    /// The session of the stream began when the log had come so far.
+    pub(crate) fn session_begins(&mut self, at: Lsn) {
+        self.session_began = at;
+    }
+
+    /// From here on an enum keeps the labels it has now.
+    pub(crate) fn keep_first_labels(&mut self, labels: HashMap<Oid, Vec<String>>) {
+        self.first_labels = Some(labels);
+    }
+
+    /// A new session of the stream begins, and with it every relation is described anew.
+    pub(crate) fn forget_session(&mut self) {
+        self.by_oid.clear();
+        self.readings.clear();
+        self.settles_at = None;
+    }
+
+    /// The server described a relation, for the first time or anew. A new version of a captured table is kept in the Kafka
+    /// transaction.
+    pub(crate) async fn define(
+        &mut self,
+        relation: &Arc<Relation>,
+        point: Point,
+        transaction: &mut Transaction,
+    ) -> Result<Defined, ConnectorError> {
+        if !self.settings.tables.captures(&relation.namespace, &relation.name) {
             debug!(schema = relation.namespace, table = relation.name, "not captured");
-            Captured::No
+            self.by_oid.insert(relation.oid, Captured::No);
+            return Ok(Defined::Known);
+        }
+        let earlier = self.readings.get(&relation.oid);
+        let look = Look {
+            relation: Arc::clone(relation),
+            point,
+            settled: earlier.map(|earlier| earlier.settled_at(point)).unwrap_or_default(),
+            described_anew: earlier.is_some(),
+            own: None,
         };
-        self.by_oid.insert(relation.oid, captured);
+        self.look(look, transaction).await
+    }
+
+    /// Like [`Self::define`], when it is known by now whether the transaction had changed the table before this point.
+    pub(crate) async fn decide(
+        &mut self,
+        relation: &Arc<Relation>,
+        point: Point,
+        after: bool,
+        transaction: &mut Transaction,
+    ) -> Result<(), ConnectorError> {
+        let earlier = self.readings.get(&relation.oid);
+        let look = Look {
+            relation: Arc::clone(relation),
+            point,
+            settled: earlier.map(|earlier| earlier.settled_at(point)).unwrap_or_default(),
+            described_anew: after && earlier.is_some(),
+            own: Some(after),
+        };
+        self.look(look, transaction).await.map(drop)
+    }
+
+    /// Whether something that was in doubt can be settled where this source transaction begins.
+    #[inline]
+    pub(crate) fn has_doubts_to_settle(&self, point: Point) -> bool {
+        self.settles_at.is_some_and(|at| at <= point.commit_lsn)
+    }
+
+    /// Looks again at what was in doubt until here.
+    pub(crate) async fn settle(
+        &mut self,
+        point: Point,
+        transaction: &mut Transaction,
+    ) -> Result<(), ConnectorError> {
+        let due =
+            |reading: &&Reading| reading.settles_at().is_some_and(|at| at <= point.commit_lsn);
+        let looks: Vec<Look> = self
+            .readings
+            .values()
+            .filter(due)
+            .map(|reading| Look {
+                relation: Arc::clone(&reading.relation),
+                point,
+                settled: reading.settled_at(point),
+                described_anew: reading.is_passed(point),
+                own: Some(false),
+            })
+            .collect();
+        for look in looks {
+            self.look(look, transaction).await?;
+        }
+        self.settles_at = self.readings.values().filter_map(Reading::settles_at).min();
         Ok(())
+    }
+
+    /// Reads what the catalog says of a relation, and decides what of it is true at this point of the log.
+    async fn look(
+        &mut self,
+        look: Look,
+        transaction: &mut Transaction,
+    ) -> Result<Defined, ConnectorError> {
+        let Look { relation, point, settled, described_anew, own } = look;
+        let oid = relation.oid;
+        let is_visible = self.wait_until_visible(point).await?;
+        let now = catalog::describe_table(&self.control, oid).await?;
+        let horizon = catalog::horizon(&self.control, &self.settings.slot.name).await?;
+        let types = self.missing_types(&relation, now.as_ref()).await?;
+        let created_by = now.as_ref().map(|now| now.created_by);
+        let evidence = Evidence {
+            relation: &relation,
+            now: now.as_ref(),
+            then: self.history.get(oid),
+            order: &Order { horizon: &horizon, point, created_by, settled: &settled },
+            described_anew,
+            types: &types,
+        };
+        // Before this session began nothing but the stream itself could make the server describe a table anew.
+        let only_by_stream = described_anew && point.commit_lsn < self.session_began;
+        let own = own.or(only_by_stream.then_some(true));
+        let Some((version, certainty)) = resolve(&evidence, own) else {
+            return Ok(Defined::InDoubt);
+        };
+        let certainty = if is_visible { certainty } else { Certainty::UntilEnd };
+        debug!(
+            schema = relation.namespace,
+            table = relation.name,
+            xid = point.xid.0,
+            described_anew,
+            ?certainty,
+            "described"
+        );
+        let reading = Reading {
+            relation: Arc::clone(&relation),
+            read_at: horizon.read_at,
+            written_by: now.as_ref().map(writers).unwrap_or_default(),
+            during: point.xid,
+            certainty,
+        };
+        self.settles_at = self.settles_at.into_iter().chain(reading.settles_at()).min();
+        self.readings.insert(oid, reading);
+        let table = self.join(&relation, &version);
+        self.history.keep(oid, version, transaction)?;
+        let known = self.get(oid);
+        if !matches!(known, Some(Captured::Yes(known)) if *known.plan.table() == table) {
+            let captured = Captured::Yes(Box::new(self.compile(table).await?));
+            self.by_oid.insert(oid, captured);
+        }
+        Ok(Defined::Known)
     }
 
     /// What to do with the changes of a relation the stream has described.
@@ -88,12 +266,16 @@ impl Tables {
         self.by_oid.get(&oid)
     }
 
-    /// Plan and topic of a table that is described by the catalog alone, as a snapshot reads it.
+    /// Plan and topic of a table that is described by the catalog alone, as a snapshot reads it. What it is now is kept.
     pub(crate) async fn compile_described(
         &mut self,
         description: &TableDescription,
+        transaction: &mut Transaction,
     ) -> Result<CapturedTable, ConnectorError> {
-        self.compile(table_of(description, &self.settings)).await
+        let version = Version::of(description);
+        let table = self.join(&shape::relation_of(description), &version);
+        self.history.keep(description.oid, version, transaction)?;
+        self.compile(table).await
     }
 
     /// What is to be known of columns since this was last asked.
@@ -129,6 +311,30 @@ impl Tables {
         Ok(CapturedTable { plan, topic, reselects })
     }
 
+    /// Joins what the stream says of a table with what was decided about the rest.
+    fn join(&mut self, relation: &Relation, version: &Version) -> Table {
+        let mut table = shape::join(relation, version, &self.settings);
+        if let Some(first_labels) = &mut self.first_labels {
+            for column in &mut table.columns {
+                shape::keep_labels(&mut column.data_type, first_labels);
+            }
+        }
+        table
+    }
+
+    /// A transaction is in the log a moment before its work can be seen.
+    async fn wait_until_visible(&self, point: Point) -> Result<bool, ConnectorError> {
+        let deadline = Instant::now() + VISIBLE_WITHIN;
+        loop {
+            let horizon = catalog::horizon(&self.control, &self.settings.slot.name).await?;
+            let is_visible = horizon.shows(point.xid);
+            if is_visible || Instant::now() >= deadline {
+                return Ok(is_visible);
+            }
+            tokio::time::sleep(VISIBLE_PAUSE).await;
+        }
+    }
+
     /// Types of columns the catalog no longer describes as the stream does: the table was dropped or altered since.
     async fn missing_types(
         &self,
@@ -155,146 +361,4 @@ fn described<'a>(
         .columns
         .iter()
         .find(|found| found.name == column.name && found.type_.oid == column.type_oid)
-}
-
-/// The relation a snapshot reads: all columns, generated ones too, which the stream leaves out before PostgreSQL 18.
-fn relation_of(description: &TableDescription) -> Relation {
-    let identity: &[String] = match description.replica_identity {
-        ReplicaIdentity::Default => description.primary_key.as_deref().unwrap_or_default(),
-        ReplicaIdentity::Index => {
-            description.replica_identity_index_columns.as_deref().unwrap_or_default()
-        }
-        ReplicaIdentity::Full | ReplicaIdentity::Nothing => &[],
-    };
-    let full = description.replica_identity == ReplicaIdentity::Full;
-    Relation {
-        oid: description.oid,
-        namespace: description.schema.clone(),
-        name: description.name.clone(),
-        replica_identity: description.replica_identity,
-        columns: description
-            .columns
-            .iter()
-            .map(|column| RelationColumn {
-                name: column.name.clone(),
-                type_oid: column.type_.oid,
-                type_modifier: column.type_modifier,
-                is_identity: full || identity.contains(&column.name),
-            })
-            .collect(),
-    }
-}
-
-/// A table that the catalog alone describes, as a snapshot reads it.
-pub fn table_of(description: &TableDescription, settings: &Settings) -> Table {
-    join(&relation_of(description), Some(description), &HashMap::new(), settings)
-}
-
-/// Joins what the stream says of a table with what only the catalog knows.
-fn join(
-    relation: &Relation,
-    description: Option<&TableDescription>,
-    types: &HashMap<Oid, TypeDescription>,
-    settings: &Settings,
-) -> Table {
-    let columns = relation
-        .columns
-        .iter()
-        .map(|column| {
-            let found = described(column, description);
-            let captured =
-                settings.columns.captures(&relation.namespace, &relation.name, &column.name);
-            let data_type = found.map(|found| &found.type_).or_else(|| types.get(&column.type_oid));
-            let data_type = data_type.map_or_else(|| unknown(column.type_oid), data_type_of);
-            Column {
-                treatment: settings.column_treatments.of(
-                    &relation.namespace,
-                    &relation.name,
-                    &column.name,
-                    &data_type.name,
-                ),
-                name: column.name.clone(),
-                data_type,
-                type_modifier: column.type_modifier,
-                // What is left out has no more than its type, even where it stays in the key.
-                not_null: captured && found.is_some_and(|found| found.not_null),
-                default: found.filter(|_| captured).and_then(|found| found.default.clone()),
-                generated: found.is_some_and(|found| found.generated),
-                captured,
-                is_identity: column.is_identity,
-            }
-        })
-        .collect();
-    Table {
-        oid: relation.oid,
-        schema: relation.namespace.clone(),
-        name: relation.name.clone(),
-        replica_identity: relation.replica_identity,
-        columns,
-        key: key_columns(relation, description, settings),
-    }
-}
-
-/// Indexes of the key's columns, in the key's order.
-///
-/// `message.key.columns` first; then, under REPLICA IDENTITY DEFAULT, the columns the stream flags; then the primary
-/// key, then a unique index. Source: Debezium documentation, "Event keys".
-fn key_columns(
-    relation: &Relation,
-    description: Option<&TableDescription>,
-    settings: &Settings,
-) -> Vec<usize> {
-    let index_of = |name: &String| relation.columns.iter().position(|column| &column.name == name);
-    let all = |names: &[String]| names.iter().map(index_of).collect::<Option<Vec<usize>>>();
-    if let Some(chosen) = settings.message_keys.for_table(&relation.namespace, &relation.name) {
-        return all(&chosen).unwrap_or_default();
-    }
-    let primary = description.and_then(|table| table.primary_key.as_deref()).and_then(all);
-    let flagged: Vec<usize> =
-        (0..relation.columns.len()).filter(|&index| relation.columns[index].is_identity).collect();
-    if relation.replica_identity == ReplicaIdentity::Default && !flagged.is_empty() {
-        return match primary {
-            Some(primary) if same_members(&primary, &flagged) => primary,
-            _ => flagged,
-        };
-    }
-    let unique = || description.and_then(|table| table.unique_key.as_deref()).and_then(all);
-    primary.or_else(unique).unwrap_or_default()
-}
-
-fn same_members(left: &[usize], right: &[usize]) -> bool {
-    left.len() == right.len() && left.iter().all(|index| right.contains(index))
-}
-
-fn unknown(oid: Oid) -> DataType {
-    DataType { oid, name: format!("type {}", oid.0), kind: TypeKind::Unknown }
-}
-
-fn data_type_of(described: &TypeDescription) -> DataType {
-    use postgres::catalog::TypeKind as Kind;
-    let kind = match &described.kind {
-        Kind::Base => TypeKind::Base,
-        Kind::Enum { labels } => TypeKind::Enum { labels: labels.clone() },
-        Kind::Domain { base, type_modifier } => {
-            TypeKind::Domain { base: Box::new(data_type_of(base)), type_modifier: *type_modifier }
-        }
-        Kind::Array { element, delimiter } => {
-            TypeKind::Array { element: Box::new(data_type_of(element)), delimiter: *delimiter }
-        }
-        Kind::Composite { attributes } => {
-            let attributes = attributes.iter().map(|attribute| Attribute {
-                name: attribute.name.clone(),
-                data_type: data_type_of(&attribute.type_),
-                type_modifier: attribute.type_modifier,
-            });
-            TypeKind::Composite {
-                schema: described.schema.clone(),
-                attributes: attributes.collect(),
-            }
-        }
-        Kind::Range => TypeKind::Range,
-        Kind::Multirange => TypeKind::Multirange,
-        Kind::Unknown => TypeKind::Unknown,
-    };
-    DataType { oid: described.oid, name: described.name.clone(), kind }
 }

@@ -25,9 +25,11 @@ use crate::checkpoint::CheckpointLog;
 use crate::continuation::{Server, Start, Wanted, judge};
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
+use crate::history::Version;
+use crate::history::log::History;
 use crate::position::{Position, Requests, SnapshotProgress};
 use crate::provision;
-use crate::settings::Settings;
+use crate::settings::{EnumLabels, Settings};
 use crate::snapshot::{Purpose, SnapshotPlan, SnapshotTable};
 use crate::tables::Tables;
 use crate::topics::Topics;
@@ -98,7 +100,15 @@ pub(crate) async fn take_over(
         None => (claim, None),
         Some(drop_slot) => begin(settings, &mut fenced, &mut source, claim, drop_slot).await?,
     };
-    Ok(assemble(settings, fenced, source, position, snapshot))
+    let first_labels = match settings.enum_labels {
+        EnumLabels::FirstSeen => Some(catalog::enum_labels(&source.control).await?),
+        EnumLabels::Current => None,
+    };
+    let mut taken = assemble(settings, fenced, source, position, snapshot);
+    if let Some(labels) = first_labels {
+        taken.gatherer.tables().keep_first_labels(labels);
+    }
+    Ok(taken)
 }
 
 /// Steps 1 and 2: whoever wrote before us is fenced, and then the checkpoint is read.
@@ -121,7 +131,12 @@ async fn fence(
     }
     let producer = Producer::init(&client, settings.producer.clone()).await?;
     let checkpoint = log.read(&client).await?;
-    Ok((Fenced { client, producer, log }, checkpoint))
+    let mut history = log.history(settings);
+    let had_begun = |checkpoint: &Position| checkpoint.snapshot != SnapshotProgress::Pending;
+    if checkpoint.as_ref().is_some_and(had_begun) {
+        history.load(&client).await?;
+    }
+    Ok((Fenced { client, producer, log, history }, checkpoint))
 }
 
 /// Puts the parts together for the pipeline.
@@ -132,8 +147,8 @@ fn assemble(
     position: Position,
     snapshot: Option<SnapshotPlan>,
 ) -> Taken {
-    let Fenced { client, producer, log } = fenced;
-    let Source { server, control, replication, slot, .. } = source;
+    let Fenced { client, producer, log, history } = fenced;
+    let Source { server, control, read_at, replication, slot, .. } = source;
     let made_now = snapshot.as_ref().is_some_and(|plan| plan.exporter.is_none());
     let acknowledged = match slot.and_then(|slot| slot.confirmed_flush_lsn) {
         Some(confirmed_flush) if !made_now => confirmed_flush.min(position.end_lsn),
@@ -142,7 +157,8 @@ fn assemble(
     let encoder = EncoderSettings { database: server.database, ..settings.encoder.clone() };
     let encoder = Arc::new(encoder);
     let topics = Topics::new(client, settings.topic_creation.clone());
-    let tables = Tables::new(settings, Arc::clone(&encoder), control, topics);
+    let mut tables = Tables::new(settings, Arc::clone(&encoder), control, topics, history);
+    tables.session_begins(read_at);
     let gatherer = Gatherer::new(settings, &encoder, tables, position);
     Taken { producer, log, gatherer, replication, acknowledged, snapshot }
 }
@@ -180,7 +196,7 @@ async fn begin(
         ));
     }
     let position = Position { end_lsn, snapshot: SnapshotProgress::Completed, ..origin };
-    fenced.write_checkpoint(&position).await?;
+    fenced.write_first_checkpoint(&position, source).await?;
     Ok((position, None))
 }
 
@@ -197,6 +213,7 @@ struct Fenced {
     client: Client,
     producer: Producer,
     log: CheckpointLog,
+    history: History,
 }
 
 impl Fenced {
@@ -206,11 +223,30 @@ impl Fenced {
         self.producer.commit(transaction).await?;
         Ok(())
     }
+
+    /// The checkpoint of a slot that was just made, together with what the captured tables are at this moment.
+    async fn write_first_checkpoint(
+        &mut self,
+        position: &Position,
+        source: &Source,
+    ) -> Result<(), ConnectorError> {
+        let mut transaction = Transaction::new(self.producer.settings().batch_bytes_max);
+        for table in &source.captured {
+            if let Some(now) = catalog::describe_table(&source.control, table.oid).await? {
+                self.history.keep(table.oid, Version::of(&now), &mut transaction)?;
+            }
+        }
+        self.log.append(&mut transaction, position);
+        self.producer.commit(transaction).await?;
+        Ok(())
+    }
 }
 
 /// The PostgreSQL side, as it was found.
 struct Source {
     control: Connection,
+    /// How far the log had come before the session that streams was opened.
+    read_at: Lsn,
     replication: ReplicationConnection,
     server: Server,
     captured: Vec<TableSummary>,
@@ -223,6 +259,7 @@ impl Source {
         checkpoint: Option<&Position>,
     ) -> Result<Self, ConnectorError> {
         let control = postgres::connect(&settings.source).await?;
+        let read_at = catalog::horizon(&control, &settings.slot.name).await?.read_at;
         let mut replication = ReplicationConnection::connect(&settings.source).await?;
         let identity = replication.identify_system().await?;
         let switches = match checkpoint {
@@ -243,7 +280,7 @@ impl Source {
         }
         provision::guard(settings, captured.len())?;
         let slot = slot::read(&control, &settings.slot.name).await?;
-        Ok(Self { control, replication, server, captured, slot })
+        Ok(Self { control, read_at, replication, server, captured, slot })
     }
 
     /// The position of a connector that has sent nothing yet.

@@ -1,11 +1,11 @@
-//! The newest value of one key in a compacted topic, as a take-over needs it.
+//! The newest values of keys in a compacted topic, as a take-over needs them.
 //!
-//! In: a topic, a partition, a key. Out: its newest committed value. The order is what makes it
+//! In: a topic, a partition, a key or a choice of keys. Out: the newest committed value. The order is what makes it
 //! right: the high watermark is taken first, and nothing is answered before the last stable offset
 //! has passed it; an open transaction may hold the very record that is asked for. Never here: a
 //! cache. Source: KIP-98, "Reading committed messages".
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{collections::HashMap, hash::Hash, ops::ControlFlow, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -64,6 +64,35 @@ pub async fn read_last(
     }
 }
 
+/// The newest committed value of every key that `select` gives a name, as of now, in one pass over the partition. Keys
+/// whose newest value is a tombstone are left out.
+///
+/// Errors: as [`read_last`].
+pub async fn read_newest<K: Eq + Hash>(
+    client: &Client,
+    partition: &TopicPartitionId,
+    select: impl Fn(&[u8]) -> Option<K>,
+) -> Result<HashMap<K, Vec<u8>>, KafkaError> {
+    let end = stable_end(client, partition).await?;
+    let mut newest: HashMap<K, Vec<u8>> = HashMap::new();
+    loop {
+        let earliest = client.earliest_offset(client.control(), partition).await?;
+        let visited = visit_window(client, partition, earliest..end, |key, value| {
+            let Some(name) = key.and_then(&select) else { return };
+            match value {
+                Some(value) => drop(newest.insert(name, value.to_vec())),
+                None => drop(newest.remove(&name)),
+            }
+        });
+        match visited.await {
+            Ok(()) => return Ok(newest),
+            // Deleted or compacted away meanwhile: look where the log begins now.
+            Err(KafkaError::OffsetOutOfRange { .. }) => newest.clear(),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// The end of the partition now, once no open transaction hides anything before it.
 pub(crate) async fn stable_end(
     client: &Client,
@@ -105,6 +134,23 @@ async fn read_window(
     range: std::ops::Range<i64>,
     key: &[u8],
 ) -> Result<Option<Option<Vec<u8>>>, KafkaError> {
+    let mut newest = None;
+    let visited = visit_window(client, partition, range, |found, value| {
+        if found == Some(key) {
+            newest = Some(value.map(<[u8]>::to_vec));
+        }
+    });
+    visited.await?;
+    Ok(newest)
+}
+
+/// Shows key and value of every committed record in a range of offsets, in order.
+async fn visit_window(
+    client: &Client,
+    partition: &TopicPartitionId,
+    range: std::ops::Range<i64>,
+    mut visit: impl FnMut(Option<&[u8]>, Option<&[u8]>),
+) -> Result<(), KafkaError> {
     let config = client.config();
     let expected_bytes = (range.end - range.start).saturating_mul(RECORD_BYTES_EXPECTED);
     let bytes_max = expected_bytes
@@ -116,7 +162,6 @@ async fn read_window(
         request_timeout: config.request_timeout,
     };
     let mut deadline = Instant::now() + config.api_timeout;
-    let mut newest = None;
     let mut offset = range.start;
     while offset < range.end {
         let before = offset;
@@ -142,16 +187,14 @@ async fn read_window(
             if record.offset >= range.end {
                 return Ok(ControlFlow::Break(()));
             }
-            if record.key == Some(key) {
-                newest = Some(record.value.map(<[u8]>::to_vec));
-            }
+            visit(record.key, record.value);
             Ok(ControlFlow::Continue(()))
         })?;
         if offset > before {
             deadline = Instant::now() + config.api_timeout;
         }
     }
-    Ok(newest)
+    Ok(())
 }
 
 async fn fetch_one(

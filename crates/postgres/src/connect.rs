@@ -36,6 +36,8 @@ pub(crate) struct CatalogStatements {
     pub(crate) table: OnceCell<Statement>,
     pub(crate) columns: OnceCell<Statement>,
     pub(crate) types: OnceCell<Statement>,
+    pub(crate) keys: OnceCell<Statement>,
+    pub(crate) horizon: OnceCell<Statement>,
 }
 
 impl Connection {

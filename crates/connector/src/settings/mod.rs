@@ -47,7 +47,7 @@ pub use reselect::ReselectSettings;
 pub use signal::SignalSettings;
 pub(crate) use signal::table_pattern;
 pub use snapshot::{InheritedRows, SnapshotMode, SnapshotSettings};
-pub use source::{Autocreate, Guardrail, PublicationSettings, SlotSettings};
+pub use source::{Autocreate, EnumLabels, Guardrail, PublicationSettings, SlotSettings};
 pub use topics::TopicCreation;
 
 use crate::spec::Spec;
@@ -110,6 +110,8 @@ pub struct Settings {
     pub publication: PublicationSettings,
     /// Replica identities that a start sets.
     pub identities: IdentityRules,
+    /// Which labels the schema of an enum lists.
+    pub enum_labels: EnumLabels,
     /// How many tables may be captured.
     pub guardrail: Option<Guardrail>,
     /// Which tables are captured.
@@ -196,8 +198,6 @@ impl Settings {
         let transaction_topic = topics::transaction(values);
         let context_prefix = values.given("context.message.prefix").map(str::to_owned);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
-        let identities = IdentityRules::read(values);
-        let guardrail = source::guardrail(values);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
         let column_treatments = ColumnTreatments::read(values);
@@ -223,8 +223,9 @@ impl Settings {
             heartbeat,
             slot: slot?,
             publication,
-            identities,
-            guardrail,
+            identities: IdentityRules::read(values),
+            enum_labels: source::enum_labels(values),
+            guardrail: source::guardrail(values),
             tables,
             columns,
             column_treatments,

@@ -257,6 +257,27 @@ pub struct Guardrail {
     pub fails: bool,
 }
 
+/// Which labels the schema of an enum lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnumLabels {
+    /// Those it had when this run first saw the enum.
+    FirstSeen,
+    /// Those it had where its table was described last.
+    Current,
+}
+
+/// `tributary.enum.labels`.
+pub(super) fn enum_labels(values: &mut Values<'_>) -> EnumLabels {
+    values.choice(
+        "tributary.enum.labels",
+        &[
+            ("first_seen", Choice::Is(EnumLabels::FirstSeen)),
+            ("current", Choice::Is(EnumLabels::Current)),
+        ],
+        EnumLabels::FirstSeen,
+    )
+}
+
 /// `guardrail.*`; 0 is no limit.
 pub(super) fn guardrail(values: &mut Values<'_>) -> Option<Guardrail> {
     let tables_max = values.number("guardrail.collections.max", 0, i64::from(i32::MAX));

@@ -141,7 +141,7 @@ async fn prepare(
         };
         let count = queries.len();
         chunks.extend(queries.into_iter().map(|query| Chunk { table: tables.len(), query }));
-        tables.push((gatherer.tables().compile_described(&description).await?, count));
+        tables.push((gatherer.compile_described(&description).await?, count));
     }
     Ok((tables, chunks))
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use kafka::{
     Client, ClientConfig, Compression, Isolation, NewTopic, Producer, ProducerSettings, Topic,
-    Transaction, compacted::read_last,
+    Transaction,
+    compacted::{read_last, read_newest},
 };
 
 use crate::fixture::{
@@ -179,4 +180,27 @@ async fn two_million_records_do_not_slow_the_usual_answer() {
     println!("read_last over 2,000,000 records: usual {usual:?}, worst {worst:?}");
     assert!(usual < Duration::from_millis(500), "{usual:?}");
     assert!(worst < Duration::from_secs(30), "{worst:?}");
+}
+
+#[tokio::test]
+async fn the_newest_values_of_all_chosen_keys_are_found_in_one_pass() {
+    let client = client().await;
+    let offsets = topic(&client, "newest", 1, &[("cleanup.policy", "compact")]).await;
+    let mut producer = producer(&client, &unique("newest")).await;
+    for round in 0..50 {
+        let value = round.to_string();
+        producer
+            .commit(transaction(&offsets, &[("t1", &value), ("x", "y"), ("t2", &value)]))
+            .await
+            .unwrap();
+    }
+    let mut deletion = Transaction::new(900_000);
+    deletion.append(&offsets.partition(0), 0, Some(b"t1"), None, &[]);
+    deletion.append(&offsets.partition(0), 0, Some(b"t3"), Some(b"new"), &[]);
+    producer.commit(deletion).await.unwrap();
+    let table = |key: &[u8]| key.strip_prefix(b"t").map(<[u8]>::to_vec);
+    let found = read_newest(&client, &offsets.partition(0), table).await.unwrap();
+    let mut found: Vec<_> = found.into_iter().collect();
+    found.sort();
+    assert_eq!(found, [(b"2".to_vec(), b"49".to_vec()), (b"3".to_vec(), b"new".to_vec())]);
 }

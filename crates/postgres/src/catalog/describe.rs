@@ -1,15 +1,18 @@
-//! One table in full: three statements, prepared once per connection and sent together.
+//! One table in full: four statements, prepared once per connection and sent together.
 //!
 //! Called at every `Relation` message, so it costs one round trip.
 
 use std::collections::HashMap;
 
-use pgoutput::Oid;
+use pgoutput::{Oid, Xid};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Row, Statement};
 
 use super::tables::{replica_identity, table_kind};
-use super::{AttributeDescription, ColumnDescription, TableDescription, TypeDescription, TypeKind};
+use super::{
+    AttributeDescription, ColumnDescription, KeyDescription, TableDescription, TypeDescription,
+    TypeKind,
+};
 use crate::{Connection, PostgresError};
 
 const ACTION: &str = "describe a table";
@@ -23,7 +26,8 @@ const TYPE_DEPTH_MAX: usize = 32;
 const TABLE: &str = "\
 SELECT n.nspname::text, c.relname::text, c.relreplident::text, c.relkind::text, c.relispartition, \
        (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid AND c.relispartition), \
-       k.primary_key, k.identity_key, k.unique_key \
+       k.primary_key, k.identity_key, k.unique_key, \
+       (SELECT a.xmin::text::int8 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = -1) \
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL ( \
   WITH keys AS ( \
     SELECT i.indisprimary, i.indisreplident, i.indisclustered, x.relname, \
@@ -44,10 +48,23 @@ const COLUMNS: &str = "\
 SELECT a.attname::text, a.attnum, a.atttypid, a.atttypmod, \
        a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), \
        CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, \
-       a.attgenerated <> '', a.attidentity <> '' \
+       a.attgenerated <> '', a.attidentity <> '', a.xmin::text::int8, d.xmin::text::int8 \
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
      LEFT JOIN pg_type t ON t.oid = a.atttypid \
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/// A constraint's row shows its index to be primary as well as the index's own row does, which other commands also write.
+const KEYS: &str = "\
+SELECT i.indexrelid, i.indisprimary, i.indimmediate, \
+       ARRAY(SELECT u.attnum FROM unnest(i.indkey) WITH ORDINALITY u(attnum, place) \
+             WHERE u.place <= i.indnkeyatts ORDER BY u.place), \
+       ARRAY[i.xmin::text::int8] || CASE WHEN i.indisprimary \
+         THEN ARRAY(SELECT k.xmin::text::int8 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype = 'p') \
+         ELSE ARRAY(SELECT a.xmin::text::int8 FROM pg_attribute a WHERE a.attrelid = i.indexrelid) END \
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid \
+WHERE i.indrelid = $1 AND (i.indisprimary \
+  OR (i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indislive)) \
+ORDER BY i.indisprimary DESC, i.indisclustered DESC, x.relname";
 
 /// The types of the columns and whatever those are made of. A true array is one whose element names it as its array type.
 const TYPES: &str = "\
@@ -63,7 +80,8 @@ WITH RECURSIVE wanted(oid) AS ( \
 SELECT t.oid, n.nspname::text, t.typname::text, t.typtype::text, e.oid, t.typbasetype, t.typtypmod, \
        CASE WHEN t.typtype = 'e' THEN \
          ARRAY(SELECT l.enumlabel::text FROM pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder) END, \
-       e.typdelim, c.names, c.types, c.modifiers \
+       e.typdelim, c.names, c.types, c.modifiers, \
+       ARRAY(SELECT l.xmin::text::int8 FROM pg_enum l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder) \
 FROM wanted w JOIN pg_type t ON t.oid = w.oid JOIN pg_namespace n ON n.oid = t.typnamespace \
      LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid LEFT JOIN LATERAL ( \
        SELECT array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.atttypid ORDER BY a.attnum), \
@@ -77,10 +95,11 @@ pub async fn describe_table(
     oid: Oid,
 ) -> Result<Option<TableDescription>, PostgresError> {
     let statements = &connection.catalog;
-    let (table, columns, types) = tokio::try_join!(
+    let (table, columns, types, keys) = tokio::try_join!(
         rows(connection, &statements.table, TABLE, oid),
         rows(connection, &statements.columns, COLUMNS, oid),
         rows(connection, &statements.types, TYPES, oid),
+        rows(connection, &statements.keys, KEYS, oid),
     )?;
     let Some(table) = table.first() else {
         return Ok(None);
@@ -97,8 +116,25 @@ pub async fn describe_table(
         primary_key: table.get(6),
         replica_identity_index_columns: table.get(7),
         unique_key: table.get(8),
+        created_by: xid(table.get::<_, Option<i64>>(9).unwrap_or_default()),
+        keys: keys.iter().map(key).collect(),
         columns: columns.iter().map(|row| column(row, &types)).collect(),
     }))
+}
+
+fn key(row: &Row) -> KeyDescription {
+    KeyDescription {
+        index: Oid(row.get(0)),
+        is_primary: row.get(1),
+        is_immediate: row.get(2),
+        columns: row.get(3),
+        written_by: row.get::<_, Vec<i64>>(4).into_iter().map(xid).collect(),
+    }
+}
+
+/// A transaction id as the catalog shows it, 32 bits wide.
+fn xid(shown: i64) -> Xid {
+    Xid(u32::try_from(shown).unwrap_or_default())
 }
 
 /// Describes a type; `None` when it does not exist (any more).
@@ -135,6 +171,8 @@ fn column(row: &Row, types: &HashMap<Oid, TypeRow>) -> ColumnDescription {
         default: row.get(5),
         generated: row.get(6),
         identity: row.get(7),
+        written_by: xid(row.get(8)),
+        default_written_by: row.get::<_, Option<i64>>(9).map(xid),
     }
 }
 
@@ -149,6 +187,7 @@ struct TypeRow {
     type_modifier: i32,
     labels: Option<Vec<String>>,
     attributes: Vec<(String, Oid, i32)>,
+    labels_written_by: Vec<i64>,
 }
 
 impl TypeRow {
@@ -169,6 +208,7 @@ impl TypeRow {
             attributes: attributes
                 .map(|((name, type_oid), modifier)| (name, Oid(type_oid), modifier))
                 .collect(),
+            labels_written_by: row.get(12),
         };
         (Oid(row.get(0)), type_row)
     }
@@ -189,7 +229,10 @@ fn resolve(oid: Oid, types: &HashMap<Oid, TypeRow>, depth: usize) -> TypeDescrip
             TypeKind::Array { element, delimiter: found.delimiter }
         }
         ("b", None) => TypeKind::Base,
-        ("e", _) => TypeKind::Enum { labels: found.labels.clone().unwrap_or_default() },
+        ("e", _) => TypeKind::Enum {
+            labels: found.labels.clone().unwrap_or_default(),
+            written_by: found.labels_written_by.iter().copied().map(xid).collect(),
+        },
         ("d", _) => TypeKind::Domain {
             base: Box::new(resolve(found.base, types, below)),
             type_modifier: found.type_modifier,

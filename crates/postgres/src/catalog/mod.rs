@@ -5,14 +5,18 @@
 //! Source: PostgreSQL manual, "System Catalogs"; the choice of the fallback key is Debezium's.
 
 mod describe;
+mod horizon;
+mod labels;
 mod server;
 mod tables;
 
 pub use describe::{describe_table, describe_type};
+pub use horizon::{CatalogHorizon, horizon};
+pub use labels::enum_labels;
 pub use server::{ServerInfo, server};
 pub use tables::{has_inheritors, list_tables, partition_leaves, table_oid};
 
-use pgoutput::{Oid, ReplicaIdentity};
+use pgoutput::{Oid, ReplicaIdentity, Xid};
 
 use crate::TableName;
 
@@ -41,6 +45,25 @@ pub struct TableDescription {
     pub kind: TableKind,
     /// The direct parent of a partition.
     pub is_partition_of: Option<Oid>,
+    /// The transaction that created it; its later changes do not touch this.
+    pub created_by: Xid,
+    /// Every index that can be its key: the primary one first, then the others as for `unique_key`.
+    pub keys: Vec<KeyDescription>,
+}
+
+/// One index that can be a table's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDescription {
+    /// The index.
+    pub index: Oid,
+    /// Whether it is the primary key's.
+    pub is_primary: bool,
+    /// Whether it is checked at once; a deferrable one is no replica identity.
+    pub is_immediate: bool,
+    /// Numbers of its columns, in index order.
+    pub columns: Vec<i16>,
+    /// Transactions that wrote the catalog rows which show it: whoever sees the rows of any one of them, sees it.
+    pub written_by: Vec<Xid>,
 }
 
 impl TableDescription {
@@ -69,6 +92,10 @@ pub struct ColumnDescription {
     pub generated: bool,
     /// `GENERATED … AS IDENTITY`.
     pub identity: bool,
+    /// The transaction that wrote its row of `pg_attribute` last: name, type, nullability, whether it has a default.
+    pub written_by: Xid,
+    /// The transaction that wrote its default.
+    pub default_written_by: Option<Xid>,
 }
 
 /// A data type.
@@ -93,6 +120,8 @@ pub enum TypeKind {
     Enum {
         /// The labels.
         labels: Vec<String>,
+        /// The transactions that wrote them, one for each.
+        written_by: Vec<Xid>,
     },
     /// A domain over another type, itself possibly a domain.
     Domain {

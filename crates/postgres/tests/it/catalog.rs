@@ -1,16 +1,23 @@
 //! What the catalog says about tables.
 
-use pgoutput::{Oid, ReplicaIdentity};
-use postgres::Connection;
+use pgoutput::{Oid, ReplicaIdentity, Xid};
 use postgres::catalog::{
     ColumnDescription, Persistence, TableDescription, TableKind, TypeDescription, TypeKind,
-    describe_table, list_tables, partition_leaves, server as server_info,
+    describe_table, horizon, list_tables, partition_leaves, server as server_info,
 };
+use postgres::{Connection, SlotName};
 
 use crate::support::{server, session};
 
 async fn oid(sql: &Connection, table: &str) -> Oid {
     Oid(sql.query_one("SELECT $1::text::regclass::oid", &[&table]).await.unwrap().get(0))
+}
+
+fn labels_of(kind: &TypeKind) -> Vec<String> {
+    match kind {
+        TypeKind::Enum { labels, .. } => labels.clone(),
+        other => panic!("{other:?} has no labels"),
+    }
 }
 
 async fn describe(sql: &Connection, table: &str) -> TableDescription {
@@ -57,11 +64,11 @@ async fn types_are_resolved_to_the_bottom() {
     let labels = vec!["sad".to_owned(), "so so".to_owned(), "ok".to_owned()];
     assert_eq!(kind("i"), TypeKind::Base);
     assert_eq!(column(&table, "n").type_modifier, (10 << 16 | 2) + 4);
-    assert_eq!(kind("m"), TypeKind::Enum { labels: labels.clone() });
+    assert_eq!(labels_of(&kind("m")), labels);
     let TypeKind::Array { element, delimiter: b',' } = kind("ms") else {
         panic!("{:?}", kind("ms"))
     };
-    assert_eq!((element.name.as_str(), element.kind), ("mood", TypeKind::Enum { labels }));
+    assert_eq!((element.name.as_str(), labels_of(&element.kind)), ("mood", labels));
     assert_eq!(names(&column(&table, "dd").type_), ["codes", "code", "varchar"]);
     let TypeKind::Domain { base, type_modifier: -1 } = kind("dd") else {
         panic!("{:?}", kind("dd"))
@@ -189,7 +196,7 @@ async fn a_description_follows_alter_table() {
     assert_eq!(table.columns.len(), 3);
     assert_eq!(table.primary_key, Some(strings(&["id"])));
     let labels = vec!["a".to_owned(), "b".to_owned()];
-    assert_eq!(column(&table, "x").type_.kind, TypeKind::Enum { labels });
+    assert_eq!(labels_of(&column(&table, "x").type_.kind), labels);
 }
 
 #[tokio::test]
@@ -246,4 +253,32 @@ async fn the_server_tells_its_settings() {
     assert_eq!(info.max_slot_wal_keep_size_bytes, Some(64 * 1024 * 1024));
     assert!(!info.in_recovery && info.user_can_replicate && info.user_is_superuser);
     assert_eq!((info.user.as_str(), info.database.as_str()), ("postgres", "postgres"));
+}
+
+#[tokio::test]
+async fn the_catalog_shows_which_transactions_wrote_it() {
+    let server = server().await;
+    let sql = session(&server).await;
+    let slot = SlotName::new("s").unwrap();
+    sql.batch_execute("CREATE TABLE t (a int NOT NULL, b int NOT NULL DEFAULT 1)").await.unwrap();
+    let before = horizon(&sql, &slot).await.unwrap();
+    assert_eq!(before.settled_before, None, "there is no slot");
+    sql.batch_execute(
+        "ALTER TABLE t ADD PRIMARY KEY (b, a); ALTER TABLE t ALTER b SET DEFAULT 2; CREATE INDEX ON t (a)",
+    )
+    .await
+    .unwrap();
+    sql.batch_execute("SELECT pg_create_logical_replication_slot('s', 'pgoutput')").await.unwrap();
+    let table = describe(&sql, "t").await;
+    let after = horizon(&sql, &slot).await.unwrap();
+    let is_new = |xid: Xid| after.full(xid) >= before.next_xid;
+    assert!(!is_new(table.created_by), "{table:?}");
+    assert!(!is_new(column(&table, "a").written_by));
+    assert!(is_new(column(&table, "b").written_by), "a default is noted in its column, too");
+    assert!(column(&table, "b").default_written_by.is_some_and(is_new));
+    let [key] = &table.keys[..] else { panic!("{:?}", table.keys) };
+    assert!(key.is_primary && key.is_immediate && key.written_by.iter().all(|xid| is_new(*xid)));
+    assert_eq!(key.columns, [2, 1]);
+    assert!(after.settled_before >= Some(before.next_xid), "{before:?} {after:?}");
+    assert!(after.read_at > before.read_at);
 }

@@ -11,6 +11,7 @@ mod golden;
 mod heartbeat;
 mod idle;
 mod key_change;
+mod keys_of_their_time;
 mod messages;
 mod oracle;
 mod replica_identity;

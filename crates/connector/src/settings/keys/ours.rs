@@ -79,6 +79,11 @@ pub(super) const KEYS: &[Key] = &[
         "What becomes of a column whose type Debezium has no form for, like composite types, multiranges and arrays of domains: `omit` leaves it out, as Debezium does, and says so once; `capture` takes it, in the form `docs/reference/types.md` tells. Connectors made by flags have `capture`.",
     ),
     supported(
+        "tributary.enum.labels",
+        "first_seen",
+        "Which labels the schema of an enum lists: `first_seen`, those it had when this run first saw it, as Debezium does; `current`, those it had where the stream last described the table. Connectors made by flags have `current`.",
+    ),
+    supported(
         "tributary.gap.policy",
         "fail",
         "What happens when the source no longer has what the checkpoint needs: `fail` stops and says what is missing.",
