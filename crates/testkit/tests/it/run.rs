@@ -128,29 +128,6 @@ async fn a_bare_map_of_keys_is_a_configuration_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_column_of_an_unsupported_type_is_refused_by_name_with_the_way_out() -> Result<()> {
-    let database = Stack::shared()?.database("unsupported").await?;
-    let session = database
-        .with("create type pair as (a int, b int); create table place (id int primary key, spot pair); insert into place values (1, row(1, 2))")
-        .await?;
-    let connector = database.connector()?;
-    let mut process = connector.start()?;
-    assert_eq!(process.exit_code(DEADLINE).await?, 1, "{}", process.log_end());
-    let log = process.log();
-    for told in ["spot", "pair", "column.exclude.list"] {
-        assert!(log.contains(told), "`{told}` is not told of:\n{log}");
-    }
-    let drop_slot = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()";
-    session.run(drop_slot).await?;
-    let connector = connector.set("column.exclude.list", "public.place.spot");
-    let mut process = connector.start_streaming().await?;
-    let events = database.events("public.place").await?;
-    assert_eq!(events[0].payload()["after"], json!({"id": 1}));
-    process.terminate().await?;
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_password_is_never_printed() -> Result<()> {
     let database = Stack::shared()?.database("password").await?;
     database.with("create role pw_user login password 'pw-secret-1'").await?;
