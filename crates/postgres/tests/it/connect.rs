@@ -98,13 +98,8 @@ async fn a_host_that_accepts_and_stays_silent_is_given_up() {
 }
 
 #[tokio::test]
-async fn every_reason_not_to_be_let_in_has_its_class() {
-    // More than the sessions that looked whether the server is up can still hold on a busy machine.
-    let options = PostgresOptions::default()
-        .set("max_connections", "20")
-        .set("superuser_reserved_connections", "0")
-        .set("max_wal_senders", "1");
-    let server = start(options).await;
+async fn a_role_or_database_that_is_not_there_or_not_allowed_is_named() {
+    let server = server().await;
     let good = config(&server);
     assert_eq!(code(&good.clone().with_user("nobody").with_dbname("postgres")).await, "PG006");
     let error = connect(&good.clone().with_dbname("nowhere")).await.err().unwrap();
@@ -116,8 +111,18 @@ async fn every_reason_not_to_be_let_in_has_its_class() {
     let error = ReplicationConnection::connect(&plain).await.err().unwrap();
     assert_eq!((error.code(), error.class()), ("PG015", Class::Definite));
     assert!(error.to_string().contains("ALTER ROLE \"plain\" REPLICATION;"), "{error}");
+}
 
-    // The attempt before may hold the only place for a moment longer.
+#[tokio::test]
+async fn a_server_without_a_free_place_may_have_one_later() {
+    // More than the sessions that looked whether the server is up can still hold on a busy machine.
+    let options = PostgresOptions::default()
+        .set("max_connections", "20")
+        .set("superuser_reserved_connections", "0")
+        .set("max_wal_senders", "1");
+    let server = start(options).await;
+    let good = config(&server);
+    // A refused attempt holds the only place until its process has ended, so the first may have to wait for it.
     let _only = eventually("the only place for a walsender", async || {
         ReplicationConnection::connect(&good).await.ok()
     })
