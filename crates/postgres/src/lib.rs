@@ -8,6 +8,7 @@
 //! Source: PostgreSQL manual, "Frontend/Backend Protocol" and "Streaming Replication Protocol".
 
 pub mod catalog;
+pub mod chunk;
 mod config;
 mod connect;
 mod error;

@@ -62,6 +62,16 @@ pub(crate) fn statement_error(
     }
 }
 
+/// Whether a statement was refused because its table is not there (any more).
+pub(crate) fn is_undefined_table(error: &PostgresError) -> bool {
+    match error {
+        PostgresError::Statement { source, .. } => {
+            matches!(source.sqlstate.as_str(), "42P01" | "3F000")
+        }
+        _ => false,
+    }
+}
+
 /// What a refused replication command was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotRefusal {
