@@ -53,7 +53,7 @@ pub(crate) enum Start {
     },
     /// Go on at the checkpoint. If its snapshot is [`SnapshotProgress::Running`], rows of it are in Kafka: what happened to
     /// them since is in the slot, and comes first; then the tables are read again.
-    Continue(Position),
+    Continue(Box<Position>),
 }
 
 /// Decides how to start, or names what forbids it.
@@ -97,7 +97,7 @@ pub(crate) fn judge(
     if confirmed_flush > at {
         return Err(ConnectorError::SlotAhead { slot: name(), confirmed_flush, checkpoint: at });
     }
-    Ok(Start::Continue(Position { timeline: server.timeline, ..checkpoint }))
+    Ok(Start::Continue(Box::new(Position { timeline: server.timeline, ..checkpoint })))
 }
 
 /// The checkpoint speaks of this cluster, of a timeline this server comes from, and of the slot in the settings.
@@ -236,7 +236,7 @@ mod tests {
         let running = Position { snapshot: SnapshotProgress::Running, ..checkpoint(5) };
         let found = slot(5);
         let go = |slot| judge(wanted(true), Some(running.clone()), slot, &server());
-        assert_eq!(go(Some(&found)).unwrap(), Start::Continue(running.clone()));
+        assert_eq!(go(Some(&found)).unwrap(), Start::Continue(Box::new(running.clone())));
         assert_eq!(code(go(None)), "CO012");
     }
 
@@ -244,7 +244,7 @@ mod tests {
     fn a_slot_at_or_before_the_checkpoint_goes_on() {
         for confirmed in [4, 5] {
             let start = judge(wanted(true), Some(checkpoint(5)), Some(&slot(confirmed)), &server());
-            assert_eq!(start.unwrap(), Start::Continue(checkpoint(5)));
+            assert_eq!(start.unwrap(), Start::Continue(Box::new(checkpoint(5))));
         }
     }
 
@@ -273,7 +273,10 @@ mod tests {
         let go =
             |switch| judge(wanted(true), Some(checkpoint(5)), Some(&slot(5)), &promoted(switch));
         assert_eq!(code(go(4)), "CO016");
-        assert_eq!(go(5).unwrap(), Start::Continue(Position { timeline: 2, ..checkpoint(5) }));
+        assert_eq!(
+            go(5).unwrap(),
+            Start::Continue(Box::new(Position { timeline: 2, ..checkpoint(5) }))
+        );
     }
 
     #[test]
@@ -283,7 +286,7 @@ mod tests {
         let other = Wanted { stream_options: "other", ..wanted(true) };
         let go = |wanted| judge(wanted, Some(position.clone()), Some(&slot(5)), &server());
         assert_eq!(code(go(other)), "CO017");
-        assert_eq!(go(wanted(true)).unwrap(), Start::Continue(position.clone()));
+        assert_eq!(go(wanted(true)).unwrap(), Start::Continue(Box::new(position.clone())));
     }
 
     #[test]

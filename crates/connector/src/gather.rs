@@ -14,8 +14,7 @@ use envelope::{
 };
 use kafka::Transaction;
 use pgoutput::replication::{ReplicationMessage, XLogData};
-use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Relation, Step, TupleValue, Xid};
-use postgres::catalog::TableDescription;
+use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Relation, Step, Xid};
 use smallvec::SmallVec;
 use tracing::warn;
 
@@ -26,6 +25,7 @@ use crate::context;
 use crate::error::ConnectorError;
 use crate::history::order::Point;
 use crate::hold::Hold;
+use crate::incremental::Incremental;
 use crate::metadata::TransactionRecords;
 use crate::notification::Notifications;
 use crate::position::Position;
@@ -34,10 +34,12 @@ use crate::reselect::Reselected;
 use crate::settings::{MessageFilter, Settings};
 use crate::signal::Signals;
 use crate::sink::Outgoing;
-use crate::tables::{Captured, CapturedTable, Defined, Tables};
+use crate::tables::{Captured, Defined, Tables};
 
 mod aside;
+mod chunks;
 mod requests;
+mod rows;
 
 /// What one message of the stream led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +79,8 @@ pub(crate) struct Gatherer {
     point: Point,
     /// Frames that wait until it is known what they mean.
     hold: Option<Hold>,
+    /// Tables that are read while the stream runs.
+    incremental: Incremental,
     /// What commits from here on is not wanted.
     until: Option<Lsn>,
     /// How long after its commit the newest source transaction was sent. Both times are the server's.
@@ -109,6 +113,7 @@ impl Gatherer {
             record_bytes_max: settings.producer.request_bytes_max,
             point: Point { xid: Xid(0), commit_lsn: position.end_lsn },
             hold: None,
+            incremental: Incremental::new(settings, !position.requests.incremental.is_empty()),
             progress: Progress::starting_at(position),
             until: None,
             lag: Duration::ZERO,
@@ -143,6 +148,7 @@ impl Gatherer {
         self.until = None;
         self.assembler = Assembler::new();
         self.hold = None;
+        self.incremental.forget_chunk();
         self.tables.forget_session();
         self.progress.position_mut().end_lsn = position;
     }
@@ -177,6 +183,9 @@ impl Gatherer {
             ReplicationMessage::PrimaryKeepalive(keepalive) => {
                 let wal_end = keepalive.wal_end.min(self.until.unwrap_or(keepalive.wal_end));
                 let moved = self.progress.keepalive(wal_end);
+                if moved && self.incremental.is_due(wal_end) {
+                    return Box::pin(self.send_chunk_at(wal_end)).await;
+                }
                 Ok(if moved { Gathered::Position } else { Gathered::Nothing })
             }
         }
@@ -188,6 +197,10 @@ impl Gatherer {
             Step::Nothing => Ok(Gathered::Nothing),
             Step::Begin(begin) if self.is_past(begin.final_lsn) => Ok(Gathered::Reached),
             Step::Begin(begin) => {
+                if self.incremental.is_due(begin.final_lsn) {
+                    Box::pin(self.send_chunk_at(begin.final_lsn)).await?;
+                }
+                self.incremental.begins(begin.xid);
                 let lag_us = data.sent_at.micros() - begin.committed_at.micros();
                 self.lag = Duration::from_micros(u64::try_from(lag_us).unwrap_or_default());
                 self.progress.begin(&begin)?;
@@ -204,6 +217,7 @@ impl Gatherer {
                 Ok(Gathered::Nothing)
             }
             Step::Relation(relation) => {
+                self.incremental.described(&relation, self.point.xid);
                 let tables = &mut self.tables;
                 let defined = tables.define(&relation, self.point, &mut self.transaction);
                 let defined = Box::pin(defined).await?;
@@ -220,6 +234,9 @@ impl Gatherer {
             Step::Commit(commit) => {
                 self.announce_end().await?;
                 self.progress.commit(&commit);
+                if self.incremental.is_due(commit.end_lsn) {
+                    Box::pin(self.send_chunk_at(commit.end_lsn)).await?;
+                }
                 if self.signals.is_some() {
                     self.heed_signals().await?;
                 }
@@ -241,6 +258,7 @@ impl Gatherer {
         {
             signals.note(relation, *after);
         }
+        self.incremental.changed(change);
         if !send && self.metadata.is_none() && self.context_prefix.is_none() {
             return Ok(Gathered::Nothing);
         }
@@ -363,27 +381,6 @@ impl Gatherer {
                 "the context message at {lsn} is no JSON object and gives no headers: {reason}"
             ),
         }
-    }
-
-    /// One row of a snapshot.
-    pub(crate) fn read(
-        &mut self,
-        table: &CapturedTable,
-        at: &SourcePosition<'_>,
-        values: &[TupleValue<'_>],
-    ) -> Result<(), ConnectorError> {
-        let sent = Some(&mut self.transaction);
-        let mut appender = Appender::new(sent, &table.topic, at, self.record_bytes_max);
-        table.plan.read(at, values, &mut |record| appender.append(&record), &mut self.scratch)?;
-        appender.finish()
-    }
-
-    /// Plan and topic of a table as a snapshot reads it.
-    pub(crate) async fn compile_described(
-        &mut self,
-        description: &TableDescription,
-    ) -> Result<CapturedTable, ConnectorError> {
-        self.tables.compile_described(description, &mut self.transaction).await
     }
 
     /// The captured tables.

@@ -18,6 +18,7 @@ mod gather;
 mod heartbeat;
 mod history;
 mod hold;
+mod incremental;
 pub mod lifecycle;
 mod metadata;
 mod notification;

@@ -95,7 +95,7 @@ async fn once(
 ) -> Result<(), ConnectorError> {
     status.state(State::Starting);
     let taken = takeover::take_over(settings, instance, claimed).await?;
-    pipeline::run(taken, settings, status).await
+    Box::pin(pipeline::run(taken, settings, status)).await
 }
 
 /// Grows from [`RETRY_FIRST`] by half each time up to `wait_max`, with a quarter of jitter so that many connectors of one

@@ -25,7 +25,7 @@ use crate::error::{Class, ConnectorError};
 use crate::gather::{Gathered, Gatherer};
 use crate::heartbeat::Heartbeat;
 use crate::lifecycle::chain;
-use crate::notification::Stage;
+use crate::notification::{Aggregate, Stage};
 use crate::settings::Settings;
 use crate::sink::{Committed, Sink};
 use crate::snapshot::{self, Purpose, SnapshotPlan};
@@ -50,7 +50,7 @@ pub(crate) async fn run(
     let mut follow = Follow { settings, status, acknowledged, gatherer, sink };
     let mut replication = match snapshot {
         None => {
-            follow.gatherer.notify(&Stage::Skipped, "").await?;
+            follow.gatherer.notify(&Aggregate::Initial, &Stage::Skipped, "").await?;
             replication
         }
         Some(plan) => follow.snapshot(plan, replication).await?,
@@ -155,6 +155,9 @@ impl Follow<'_> {
                 continue;
             }
             let room = filled.in_transaction || !running.boundary.is_full(filled.bytes);
+            if self.gatherer.wants_chunk() {
+                Box::pin(self.gatherer.ask_for_chunk()).await?;
+            }
             tokio::select! {
                 biased;
                 committed = self.sink.committed(), if !free => {
@@ -165,7 +168,12 @@ impl Follow<'_> {
                     self.gatherer.heartbeat().await?;
                     running.boundary.opened(Instant::now());
                 }
-                chunk = running.source.next(), if room => {
+                chunk = self.gatherer.chunk(), if room && self.gatherer.awaits_chunk() => {
+                    if Box::pin(self.gatherer.take_chunk(chunk?)).await? == Gathered::Records {
+                        running.boundary.opened(Instant::now());
+                    }
+                }
+                chunk = running.source.next(), if room && !self.gatherer.is_overrun() => {
                     for message in chunk?.messages() {
                         if self.receive(&mut running, message?).await? == Gathered::Reached {
                             reached = true;

@@ -13,13 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::ConnectorError;
-pub use crate::signal::{BlockingRequest, RequestedTable, Requests};
+pub use crate::signal::{
+    BlockingRequest, IncrementalProgress, IncrementalRequest, RequestedTable, Requests,
+};
 
 /// Version of the layout below. A reader refuses a newer one.
-const LAYOUT_VERSION: u32 = 2;
-
-/// The layout of a checkpoint without requests: an earlier version of this program may go on from it.
-const LAYOUT_VERSION_WITHOUT_REQUESTS: u32 = 1;
+const LAYOUT_VERSION: u32 = 3;
 
 /// Where a restart continues. Written in the Kafka transaction that carries the records it covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,13 +88,11 @@ impl Position {
                 "changes": half.changes,
             })
         });
-        let version =
-            if self.requests.is_empty() { LAYOUT_VERSION_WITHOUT_REQUESTS } else { LAYOUT_VERSION };
         let mut layout = json!({
             "lsn": self.end_lsn.as_u64(),
             "lsn_proc": self.end_lsn.as_u64(),
             "tributary": {
-                "version": version,
+                "version": self.requests.layout_version(),
                 "system_id": self.system_id,
                 "timeline": self.timeline,
                 "slot": self.slot,
@@ -241,7 +238,7 @@ mod tests {
     #[test]
     fn a_checkpoint_of_a_newer_layout_is_refused() {
         let mut json: serde_json::Value = serde_json::from_slice(&position().to_json()).unwrap();
-        json["tributary"]["version"] = 3.into();
+        json["tributary"]["version"] = 4.into();
         let error = Position::from_json(json.to_string().as_bytes()).unwrap_err();
         assert_eq!(error.code(), "CO010");
     }

@@ -112,7 +112,7 @@ impl Spec {
 
     /// The spec that the flags stand for, with everything this way of starting decides written out as keys:
     /// names derived from the connector's, `replace.null.with.default=false`, the event id header on, the era of dates kept,
-    /// rows of inheriting tables once, columns of every type captured, and the context messages of applications turned into headers.
+    /// nothing written to the source, rows of inheriting tables once, columns of every type captured, and the context messages of applications turned into headers.
     ///
     /// Without `--name` the name is derived from database and tables, so that a restart finds its state again.
     pub fn from_flags(flags: &Flags, database_url: Option<&str>) -> Self {
@@ -133,6 +133,7 @@ impl Spec {
         put("tributary.publication.future.tables", "false".to_owned());
         put("tributary.enum.labels", "current".to_owned());
         put("context.message.prefix", "tributary.context".to_owned());
+        put("read.only", "true".to_owned());
         put("tributary.snapshot.inherited.rows", "once".to_owned());
         put("tributary.unmapped.types", "capture".to_owned());
         if let Some(source) = &flags.source {

@@ -278,6 +278,27 @@ impl Tables {
         self.compile(table).await
     }
 
+    /// Plan and topic of a table whose rows are read while the stream runs.
+    pub(crate) async fn compile_chunk(
+        &mut self,
+        description: &TableDescription,
+    ) -> Result<CapturedTable, ConnectorError> {
+        let table = self.join(&shape::relation_of(description), &Version::of(description));
+        self.compile(table).await
+    }
+
+    /// Keeps what such a table is where its rows are sent, unless the stream has told of it already.
+    pub(crate) fn keep_unless_known(
+        &mut self,
+        description: &TableDescription,
+        transaction: &mut Transaction,
+    ) -> Result<(), ConnectorError> {
+        match self.history.get(description.oid) {
+            Some(_) => Ok(()),
+            None => self.history.keep(description.oid, Version::of(description), transaction),
+        }
+    }
+
     /// What is to be known of columns since this was last asked.
     pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)

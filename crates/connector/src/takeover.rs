@@ -83,7 +83,7 @@ pub(crate) async fn take_over(
         }
         Start::Continue(position) => {
             let Position { instance, stream_options, .. } = origin;
-            (Position { instance, stream_options, ..position }, None)
+            (Position { instance, stream_options, ..*position }, None)
         }
     };
     // Whoever is taken over from finds our name in the checkpoint before its walsender ends.

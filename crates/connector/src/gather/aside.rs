@@ -6,7 +6,7 @@ use super::Gatherer;
 use crate::append::{Appender, no_change};
 use crate::clock;
 use crate::error::ConnectorError;
-use crate::notification::Stage;
+use crate::notification::{Aggregate, Stage};
 use crate::status::StatusReporter;
 
 impl Gatherer {
@@ -51,9 +51,10 @@ impl Gatherer {
         appender.finish()
     }
 
-    /// Tells of a stage of the snapshot, whose tables are given comma-separated.
+    /// Tells of a stage of a snapshot, whose tables are given comma-separated.
     pub(crate) async fn notify(
         &mut self,
+        aggregate: &Aggregate,
         stage: &Stage,
         tables: &str,
     ) -> Result<(), ConnectorError> {
@@ -62,7 +63,7 @@ impl Gatherer {
             Some(name) => Some(self.tables.topics().ensure(name).await?),
             None => None,
         };
-        notifications.tell(stage, tables, topic.as_ref(), &mut self.transaction)
+        notifications.tell(aggregate, stage, tables, topic.as_ref(), &mut self.transaction)
     }
 
     /// Puts into the status what events do not show as it is.

@@ -47,22 +47,15 @@ impl Gatherer {
                 info!(signal.id, "{}", message.replace("{}", &at));
             }
             Action::Execute(execute) => self.request(signal, execute).await?,
-            Action::Stop { .. } | Action::Pause | Action::Resume => {
-                warn!(signal.id, "`{}`: there is no incremental snapshot", signal.kind);
-            }
+            Action::Stop { tables } => self.stop_incremental(signal, &tables).await?,
+            Action::Pause => self.pause_incremental(signal, true).await?,
+            Action::Resume => self.pause_incremental(signal, false).await?,
             Action::Window => {}
         }
         Ok(())
     }
 
     async fn request(&mut self, signal: &Signal, execute: Execute) -> Result<(), ConnectorError> {
-        if !execute.blocking {
-            warn!(
-                signal.id,
-                "incremental snapshots are not supported yet: the signal is not heeded; send it with `\"type\": \"blocking\"`"
-            );
-            return Ok(());
-        }
         let tables = self.requested_tables(&execute).await?;
         if tables.is_empty() {
             warn!(
@@ -70,6 +63,9 @@ impl Gatherer {
                 "no captured table matches its `data-collections`: there is nothing to read"
             );
             return Ok(());
+        }
+        if !execute.blocking {
+            return self.add_incremental(signal, &execute, tables).await;
         }
         let names: Vec<String> =
             tables.iter().map(|table| table.table_name().to_string()).collect();

@@ -12,6 +12,7 @@ mod filter;
 mod heartbeat;
 mod identities;
 mod identity;
+mod incremental;
 pub mod keys;
 mod notification;
 mod page;
@@ -40,6 +41,7 @@ pub use events::EVENT_ID_HEADER;
 pub use filter::{ColumnFilter, MessageFilter, MessageKeys, TableFilter};
 pub use heartbeat::HeartbeatSettings;
 pub use identities::IdentityRules;
+pub use incremental::{IncrementalSettings, MarkStrategy, Marks};
 pub use notification::NotificationSettings;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
@@ -132,6 +134,8 @@ pub struct Settings {
     pub signals: Option<SignalSettings>,
     /// What is read before streaming.
     pub snapshot: SnapshotSettings,
+    /// How tables are read while streaming.
+    pub incremental: IncrementalSettings,
     /// Limits of one Kafka transaction.
     pub commit: CommitLimits,
     /// The transactional producer.
@@ -205,11 +209,11 @@ impl Settings {
         let message_prefixes = MessageFilter::read(values);
         let reselects = ReselectSettings::read(values, &mut notes);
         let notifications = NotificationSettings::read(values, &mut notes);
+        let signals = SignalSettings::read(values, &mut notes);
         let commit = CommitLimits::read(values);
         let topic_creation = TopicCreation::read(values);
         let partitions = values.number("tributary.offsets.topic.partitions", 1, 1000);
         let status_interval = source::status_interval(values);
-        let retry = RetrySettings::read(values);
         let gap_policy = GapPolicy::read(values);
         let (store, store_notes) = store?;
         let producer = producer(values, store.producer, delivery, &transactional_id);
@@ -233,7 +237,8 @@ impl Settings {
             message_prefixes,
             reselects,
             notifications,
-            signals: SignalSettings::read(values, &mut notes),
+            incremental: IncrementalSettings::read(values, signals.as_ref()),
+            signals,
             snapshot: SnapshotSettings::read(values),
             commit,
             producer,
@@ -243,7 +248,7 @@ impl Settings {
             transactional_id,
             delivery,
             status_interval,
-            retry,
+            retry: RetrySettings::read(values),
             gap_policy,
             notes: notes.into_iter().chain(store_notes).collect(),
         })

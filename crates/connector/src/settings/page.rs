@@ -19,7 +19,7 @@ name; case is ignored for letters of all alphabets (in Debezium for ASCII only).
 `<…>` in a key stands for any text. Defaults that differ from Debezium's: `plugin.name`, `publication.autocreate.mode`, and
 `database.sslmode` when `database.sslrootcert` is set. Connectors made by flags also differ in the names of slot and
 publication and in `topic.prefix` (derived from the connector's name), in `replace.null.with.default` (`false`), in
-`tributary.event.id.header.enabled` (`true`), `tributary.snapshot.date.era` (`kept`), `tributary.snapshot.inherited.rows` (`once`),
+`read.only` (`true`), `tributary.event.id.header.enabled` (`true`), `tributary.snapshot.date.era` (`kept`), `tributary.snapshot.inherited.rows` (`once`),
 `tributary.unmapped.types` (`capture`), `tributary.enum.labels` (`current`), `tributary.publication.future.tables` (`false`) and `context.message.prefix`.
 
 This page is generated; after a change of the table run

@@ -17,10 +17,6 @@ pub(crate) enum Action {
     /// Read tables.
     Execute(Execute),
     /// Stop reading the tables that match any of these incrementally; all of them if there is none.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "only an incremental snapshot can be stopped, table by table")
-    )]
     Stop { tables: Vec<Regex> },
     /// Leave incremental snapshots as they are for now.
     Pause,
@@ -40,10 +36,6 @@ pub(crate) struct Execute {
     /// Which of their rows.
     pub(crate) conditions: Vec<TableCondition>,
     /// A column to order each table by, in place of its key.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "only an incremental snapshot reads in an order")
-    )]
     pub(crate) surrogate_key: Option<String>,
 }
 

@@ -11,7 +11,9 @@ mod action;
 mod request;
 
 pub(crate) use action::{Action, Execute};
-pub use request::{BlockingRequest, RequestedTable, Requests};
+pub use request::{
+    BlockingRequest, IncrementalProgress, IncrementalRequest, RequestedTable, Requests,
+};
 
 use pgoutput::{Oid, Relation, TupleData, TupleValue};
 use postgres::TableName;

@@ -29,7 +29,7 @@ use crate::boundary::{Boundary, Due};
 use crate::clock;
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
-use crate::notification::Stage;
+use crate::notification::{Aggregate, Stage};
 use crate::settings::{InheritedRows, Settings};
 use crate::sink::Sink;
 use crate::status::{SnapshotStatus, State, StatusReporter};
@@ -61,7 +61,7 @@ pub(crate) async fn take(
         xid: snapshot::xmax(gatherer.tables().control()).await?,
     };
     let names = names(&tables);
-    gatherer.notify(&Stage::Started, &names).await?;
+    gatherer.notify(&Aggregate::Initial, &Stage::Started, &names).await?;
     let mut rows = Rows::new(tables, as_of);
     let mut boundary = Boundary::new(settings.commit.boundary(), Instant::now());
     loop {
@@ -85,7 +85,7 @@ pub(crate) async fn take(
                 Some(block) => {
                     rows.push(block, gatherer)?;
                     for stage in rows.take_stages() {
-                        gatherer.notify(&stage, &names).await?;
+                        gatherer.notify(&Aggregate::Initial, &stage, &names).await?;
                     }
                     boundary.opened(Instant::now());
                 }
@@ -94,7 +94,7 @@ pub(crate) async fn take(
         }
     }
     rows.finish(gatherer)?;
-    gatherer.notify(&Stage::Completed, &names).await?;
+    gatherer.notify(&Aggregate::Initial, &Stage::Completed, &names).await?;
     let lost = gatherer.lost_eras();
     if lost.dates > 0 {
         warn!(connector.name = %settings.name, "{} dates before Christ, the first in {}, are in the snapshot as dates of the same year after Christ, as Debezium writes them there; set tributary.snapshot.date.era=kept for the values the stream has", lost.dates, lost.first);

@@ -14,7 +14,7 @@ use crate::append::Row;
 use crate::clock;
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
-use crate::notification::Stage;
+use crate::notification::{ScanStatus, Stage};
 use crate::tables::CapturedTable;
 
 /// What every row says of its time: its values are as of when the snapshot began.
@@ -128,7 +128,8 @@ impl Rows {
                 if progress.chunks_left == 0 {
                     self.tables_done += 1;
                     let table_name = name(&progress.table);
-                    self.stages.push(Stage::TableScanCompleted { table: table_name, rows });
+                    let status = ScanStatus::Succeeded;
+                    self.stages.push(Stage::TableScanCompleted { table: table_name, rows, status });
                     if let Some(row) = progress.held.take()
                         && let Some((earlier, row)) = self.final_row.replace((table, row))
                     {

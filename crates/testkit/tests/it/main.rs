@@ -10,6 +10,7 @@ mod differences;
 mod golden;
 mod heartbeat;
 mod idle;
+mod incremental;
 mod key_change;
 mod keys_of_their_time;
 mod messages;

@@ -4,7 +4,6 @@ use super::{Key, needs_nothing, not_yet, renamed};
 
 const CHANNEL: &str = "leave it out: signals come through the table of `signal.data.collection`";
 const EMITTED: &str = "a signal is a row of the source; nothing is sent that could fail";
-const INCREMENTAL: &str = "there are no incremental snapshots yet";
 
 pub(super) const KEYS: &[Key] = &[
     not_yet("signal.kafka.topic", "", CHANNEL),
@@ -14,14 +13,6 @@ pub(super) const KEYS: &[Key] = &[
     needs_nothing("signal.poll.interval.ms", "5000", "signals come with the stream"),
     needs_nothing("signal.emit.failure.max.retries", "0", EMITTED),
     needs_nothing("signal.emit.failure.backoff.ms", "10000", EMITTED),
-    needs_nothing("incremental.snapshot.chunk.size", "1024", INCREMENTAL),
-    needs_nothing("incremental.snapshot.watermarking.strategy", "insert_insert", INCREMENTAL),
-    needs_nothing("incremental.snapshot.allow.schema.changes", "false", INCREMENTAL),
-    needs_nothing(
-        "read.only",
-        "false",
-        "nothing is ever written to the captured tables or beside them",
-    ),
     needs_nothing("custom.metric.tags", "", "there is no JMX; figures carry the connector's name"),
     needs_nothing("statistics.metrics.enabled", "true", "there is no JMX"),
     needs_nothing("custom.sanitize.pattern", "", "passwords are never logged, whatever their key"),
