@@ -7,6 +7,7 @@ use testkit::connector::Connector;
 use testkit::event::Event;
 use testkit::session::Session;
 use testkit::stack::{Database, Stack};
+use testkit::tail::Tail;
 use testkit::wait::{DEADLINE, Seen, eventually};
 use testkit::{Result, event};
 
@@ -77,9 +78,12 @@ async fn stream_and_chunks_make_the_table_through_sigkills_and_no_row_goes_back_
          insert into item select i, 0, repeat('x', 200) from generate_series(1, 20000) i",
     )
     .await?;
+    let notices = format!("{}.notices", database.name());
     let connector = connector
         .set("incremental.snapshot.chunk.size", "500")
-        .set("tributary.commit.bytes.max", "65536");
+        .set("tributary.commit.bytes.max", "65536")
+        .set("notification.enabled.channels", "sink")
+        .set("notification.sink.topic.name", &notices);
     let mut process = connector.start_streaming().await?;
     execute(&session, "i1", "public.item").await?;
     let writer = database.session().await?;
@@ -114,7 +118,8 @@ async fn stream_and_chunks_make_the_table_through_sigkills_and_no_row_goes_back_
     written?;
     killed?;
     connector.wait_until_streaming(&mut process).await?;
-    process.log_with("incremental snapshot of `public.item`: ", DEADLINE).await?;
+    let is_over = |event: &Event| event.payload()["type"] == "COMPLETED";
+    Tail::open(database.bootstrap(), &notices)?.until(DEADLINE, is_over).await?;
     let events = database.events("public.item").await?;
     assert_eq!(folded(&events), table(&session).await?);
     assert_never_back(&events);
