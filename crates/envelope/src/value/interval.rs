@@ -113,14 +113,28 @@ pub(crate) fn iso(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> 
     part(b"", interval.days, b'D', out);
     part(b"T", seconds / 3_600, b'H', out);
     part(b"", seconds / 60 % 60, b'M', out);
-    let rest = interval.micros % (60 * MICROS_PER_SECOND);
-    if rest < 0 && rest > -MICROS_PER_SECOND {
-        out.push(b'-');
-    }
-    out.extend_from_slice(itoa::Buffer::new().format(rest / MICROS_PER_SECOND).as_bytes());
-    calendar::write_fraction((rest % MICROS_PER_SECOND).abs(), None, out);
+    write_seconds(interval.micros % (60 * MICROS_PER_SECOND), out);
     out.extend_from_slice(b"S\"");
     Ok(Outcome::Written)
+}
+
+/// Seconds below a minute with the digits of Debezium, which adds the fraction to them in floating point and cuts the sum
+/// after nine digits: a sum that is one step too small ends in `999`.
+#[expect(clippy::cast_precision_loss, reason = "what is lost here is lost there, too")]
+fn write_seconds(micros: i64, out: &mut Vec<u8>) {
+    let (whole, fraction) = (micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
+    if micros < 0 && whole == 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    let sum = whole as f64 + fraction as f64 / MICROS_PER_SECOND as f64;
+    let nearest = micros as f64 / MICROS_PER_SECOND as f64;
+    if sum.abs() < nearest.abs() {
+        calendar::write_fraction(fraction.abs() - 1, Some(6), out);
+        out.extend_from_slice(b"999");
+    } else {
+        calendar::write_fraction(fraction.abs(), None, out);
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +166,28 @@ mod tests {
                 format!("\"{expected_iso}\""),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn seconds_have_the_digits_of_a_sum_of_doubles() {
+        for (text, expected) in [
+            ("00:00:54.854806", "54.854805999"),
+            ("-00:00:30.579167", "-30.579166999"),
+            ("00:00:02.682777", "2.682776999"),
+            ("00:00:03.741401", "3.741400999"),
+            ("00:00:05.826336", "5.826335999"),
+            ("00:00:40.123457", "40.123457"),
+            ("-00:00:41.802225", "-41.802225"),
+            ("00:00:01.0005", "1.0005"),
+            ("00:00:00.000012", "0.000012"),
+            ("-00:00:00.000001", "-0.000001"),
+            ("00:00:59.5", "59.5"),
+        ] {
+            let mut out = Vec::new();
+            iso(text.as_bytes(), &mut out).unwrap();
+            let expected = format!("\"P0Y0M0DT0H0M{expected}S\"");
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{text}");
         }
     }
 
