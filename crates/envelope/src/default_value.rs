@@ -1,11 +1,83 @@
-//! Default values of columns. In: SQL text of `pg_get_expr`. Out: the text of a literal, or that a function makes it.
+//! Default values of columns. In: SQL text of `pg_get_expr`, and the form of the column. Out: JSON for the schema.
 //! Never: evaluates an expression.
 //!
-//! Source: Debezium documentation, "Default values"; PostgreSQL manual, "Constants".
+//! Source: Debezium documentation, "Default values"; PostgreSQL manual, "Constants"; what Debezium 3.6 makes of moments at
+//! the end of their range, which its driver reads otherwise in a default than its decoder does in a row.
+
+use crate::table::Column;
+use crate::types::{Defaults, Form};
+use crate::value::temporal::{TimeForm, Unit};
+use crate::value::{Outcome, Writer};
+
+/// Functions that SQL calls without parentheses.
+const CURRENT_MOMENTS: [&str; 5] =
+    ["CURRENT_TIMESTAMP", "CURRENT_TIME", "CURRENT_DATE", "LOCALTIME", "LOCALTIMESTAMP"];
+
+/// The default value as the schema shows it.
+pub(crate) fn json(column: &Column, form: &Form) -> Option<Vec<u8>> {
+    let expression = column.default.as_deref().filter(|_| !column.generated)?;
+    let text = match (parse(expression), form.defaults) {
+        (DefaultValue::Literal(text), Defaults::Constants | Defaults::ConstantsAndFunctions(_)) => {
+            text
+        }
+        (DefaultValue::Function, Defaults::ConstantsAndFunctions(zero)) => zero.to_owned(),
+        _ => return None,
+    };
+    match extreme(&form.writer, &text) {
+        Some(Extreme::Shown(json)) => return Some(json.as_bytes().to_vec()),
+        Some(Extreme::Hidden) => return None,
+        None => {}
+    }
+    let mut json = Vec::new();
+    match form.writer.write(text.as_bytes(), &mut json) {
+        Ok(Outcome::Written | Outcome::Altered) => Some(json),
+        // Or an expression this connector cannot compute, like CURRENT_DATE written as a string.
+        Ok(Outcome::Inexpressible | Outcome::Beyond) | Err(_) => None,
+    }
+}
+
+/// What becomes of a default that is shown otherwise than the same value in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extreme {
+    /// With this JSON.
+    Shown(&'static str),
+    /// Not at all.
+    Hidden,
+}
+
+/// `None` for what is shown as in a row. So are `infinity` in days and in microseconds: what Debezium has there is a number
+/// that wrapped around.
+fn extreme(writer: &Writer, text: &str) -> Option<Extreme> {
+    use Extreme::{Hidden, Shown};
+    Some(match (writer, text) {
+        // The last moment of a day.
+        (Writer::Time(form), "24:00:00") => Shown(match form {
+            TimeForm::Number(Unit::Millis) => "86399999",
+            TimeForm::Number(Unit::Micros) => "86399999999",
+            TimeForm::Number(Unit::Nanos) => "86399999999999",
+            TimeForm::Iso => "\"23:59:59.999999999Z\"",
+        }),
+        (Writer::DateIso, "infinity") => Shown("\"+999999999-12-31Z\""),
+        (Writer::DateIso, "-infinity") => Shown("\"-999999999-01-01Z\""),
+        (Writer::Timestamp(TimeForm::Iso), "infinity") => {
+            Shown("\"+999999999-12-31T23:59:59.999999999Z\"")
+        }
+        (Writer::Timestamp(TimeForm::Iso), "-infinity") => Shown("\"-999999999-01-01T00:00:00Z\""),
+        (Writer::Timestamp(TimeForm::Number(Unit::Micros)), "-infinity") => {
+            Shown("-9223372036854775808")
+        }
+        (
+            Writer::Timestamp(TimeForm::Number(Unit::Millis | Unit::Nanos))
+            | Writer::TimestampWithZone(_),
+            "infinity" | "-infinity",
+        ) => Hidden,
+        _ => return None,
+    })
+}
 
 /// What a default expression says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum DefaultValue {
+enum DefaultValue {
     /// A constant, as the text of its type.
     Literal(String),
     /// The result of a function: an event schema then shows the type's zero.
@@ -15,9 +87,10 @@ pub(crate) enum DefaultValue {
 }
 
 /// Reads the text of `pg_get_expr`.
-pub(crate) fn parse(expression: &str) -> DefaultValue {
+fn parse(expression: &str) -> DefaultValue {
     let expression = expression.trim();
-    if is_function_call(expression) {
+    let is_moment = CURRENT_MOMENTS.iter().any(|name| expression.eq_ignore_ascii_case(name));
+    if is_moment || is_function_call(expression) {
         return DefaultValue::Function;
     }
     match literal(expression) {
@@ -128,7 +201,10 @@ mod tests {
             ("timezone('utc'::text, now())", DefaultValue::Function),
             ("(now() + '1 day'::interval)", DefaultValue::Function),
             ("(1 + 1)", DefaultValue::Unknown),
-            ("CURRENT_TIMESTAMP", DefaultValue::Unknown),
+            ("CURRENT_TIMESTAMP", DefaultValue::Function),
+            ("LOCALTIMESTAMP(3)", DefaultValue::Function),
+            ("CURRENT_USER", DefaultValue::Unknown),
+            ("(CURRENT_DATE + 1)", DefaultValue::Unknown),
             ("NULL::character varying", DefaultValue::Unknown),
             ("('a'::text || 'b'::text)", DefaultValue::Unknown),
             ("('now'::text)::date", literal("now")),
@@ -136,6 +212,34 @@ mod tests {
             ("", DefaultValue::Unknown),
         ] {
             assert_eq!(parse(expression), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn moments_at_the_end_of_their_range_are_shown_as_the_driver_of_debezium_reads_them() {
+        let [millis, micros, nanos] =
+            [Unit::Millis, Unit::Micros, Unit::Nanos].map(TimeForm::Number);
+        let shown = |json| Some(Extreme::Shown(json));
+        for (writer, text, expected) in [
+            (Writer::Time(millis), "24:00:00", shown("86399999")),
+            (Writer::Time(micros), "24:00:00", shown("86399999999")),
+            (Writer::Time(nanos), "24:00:00", shown("86399999999999")),
+            (Writer::Time(micros), "23:59:59", None),
+            (Writer::DateDays, "infinity", None),
+            (Writer::DateIso, "-infinity", shown("\"-999999999-01-01Z\"")),
+            (Writer::Timestamp(millis), "infinity", Some(Extreme::Hidden)),
+            (Writer::Timestamp(micros), "infinity", None),
+            (Writer::Timestamp(micros), "-infinity", shown("-9223372036854775808")),
+            (Writer::Timestamp(nanos), "-infinity", Some(Extreme::Hidden)),
+            (
+                Writer::Timestamp(TimeForm::Iso),
+                "infinity",
+                shown("\"+999999999-12-31T23:59:59.999999999Z\""),
+            ),
+            (Writer::TimestampWithZone(6), "infinity", Some(Extreme::Hidden)),
+            (Writer::Text, "infinity", None),
+        ] {
+            assert_eq!(extreme(&writer, text), expected, "{writer:?} {text}");
         }
     }
 }

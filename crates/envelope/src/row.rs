@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use pgoutput::TupleValue;
 
-use crate::default_value::{self, DefaultValue};
+use crate::default_value;
 use crate::fragment::Fragment;
 use crate::notice::NoticeKind;
 use crate::schema::Schema;
 use crate::settings::FormatSettings;
 use crate::table::{Column, Table};
-use crate::types::{Context, Defaults, Form, source_type};
+use crate::types::{Context, Form, source_type};
 use crate::value::masked::Masked;
 use crate::value::{Malformed, Outcome, Writer};
 use crate::{EnvelopeError, names};
@@ -146,7 +146,7 @@ impl RowPlan {
     ) -> Option<(String, Schema)> {
         let mut form = context.form(&column.data_type, column.type_modifier)?;
         let name = names::field(&column.name, context.settings.field_names);
-        let default = default_json(column, &form);
+        let default = default_value::json(column, &form);
         let mut null = null_json(column, &form, default.as_deref(), context.format);
         treat(column, &mut form, &mut null);
         let mut prefix = vec![if self.fields.is_empty() { b'{' } else { b',' }];
@@ -306,24 +306,6 @@ fn treat(column: &Column, form: &mut Form, null: &mut Vec<u8>) {
     }
     if column.treatment.source_type {
         form.schema.parameters.extend(source_type::parameters(column));
-    }
-}
-
-/// The default value as the schema shows it.
-fn default_json(column: &Column, form: &Form) -> Option<Vec<u8>> {
-    let expression = column.default.as_deref().filter(|_| !column.generated)?;
-    let text = match (default_value::parse(expression), form.defaults) {
-        (DefaultValue::Literal(text), Defaults::Constants | Defaults::ConstantsAndFunctions(_)) => {
-            text
-        }
-        (DefaultValue::Function, Defaults::ConstantsAndFunctions(zero)) => zero.to_owned(),
-        _ => return None,
-    };
-    let mut json = Vec::new();
-    match form.writer.write(text.as_bytes(), &mut json) {
-        Ok(Outcome::Written | Outcome::Altered | Outcome::Beyond) => Some(json),
-        // An expression this connector cannot compute, like CURRENT_DATE written as a string.
-        Ok(Outcome::Inexpressible) | Err(_) => None,
     }
 }
 

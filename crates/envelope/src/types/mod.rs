@@ -129,7 +129,9 @@ impl Context<'_> {
             TypeKind::Enum { labels } => return Some(scalars::enumeration(labels)),
             // The outermost modifier that is set: a domain over a domain has none of its own.
             TypeKind::Domain { base, type_modifier } => {
-                return self.form(base, if modifier >= 0 { modifier } else { *type_modifier });
+                let modifier = if modifier >= 0 { modifier } else { *type_modifier };
+                // Debezium looks for a reader of defaults by the name of the type, and knows no domain.
+                return self.form(base, modifier).map(|form| form.with_defaults(Defaults::Hidden));
             }
             TypeKind::Array { element, delimiter } => {
                 return self.array(element, *delimiter, modifier);

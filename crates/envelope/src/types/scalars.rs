@@ -48,10 +48,10 @@ impl Context<'_> {
         let semantic = |name: &str| Schema::named("string", &format!("io.debezium.data.{name}"));
         let string = || Schema::plain("string");
         Some(match name {
-            "text" | "varchar" | "bpchar" | "char" | "name" => text(string())
+            "text" | "varchar" | "bpchar" => text(string())
                 .with_unavailable(placeholder())
                 .with_defaults(Defaults::ConstantsAndFunctions("")),
-            "citext" => text(string()).with_unavailable(placeholder()),
+            "char" | "name" | "citext" => text(string()).with_unavailable(placeholder()),
             "json" | "jsonb" => text(semantic("Json"))
                 .with_unavailable(placeholder())
                 .with_defaults(Defaults::ConstantsAndFunctions("{}")),
@@ -173,7 +173,8 @@ fn decimal_form(writer: Writer, schema: Schema, form: DecimalForm) -> Form {
     let defaults = match form {
         // A structure cannot be a default.
         DecimalForm::VariableScale => Defaults::Hidden,
-        _ => Defaults::ConstantsAndFunctions("0"),
+        // With a fraction where the scale does not say how long it is.
+        _ => Defaults::ConstantsAndFunctions("0.0"),
     };
     Form::new(writer, schema, "0").with_missing(missing).with_defaults(defaults)
 }
@@ -241,13 +242,13 @@ fn special(name: &str, modifier: i32) -> Option<Form> {
     Some(match name {
         "bit" | "varbit" if modifier == 1 || (name == "bit" && modifier < 0) => {
             Form::new(Writer::SingleBit, Schema::plain("boolean"), "0")
-                .with_defaults(Defaults::Constants)
+                .with_defaults(Defaults::ConstantsAndFunctions("0"))
         }
         "bit" | "varbit" => {
             let length = if modifier < 0 { i32::MAX } else { modifier };
             let schema = Schema::named("bytes", "io.debezium.data.Bits")
                 .with_parameter("length", length.to_string());
-            Form::new(Writer::Bits, schema, "").with_defaults(Defaults::Constants)
+            Form::new(Writer::Bits, schema, "").with_defaults(Defaults::ConstantsAndFunctions("0"))
         }
         "point" => Form::new(Writer::Point, point_schema(), "(0,0)"),
         "geometry" => geometry("Geometry"),

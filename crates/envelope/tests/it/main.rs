@@ -9,6 +9,7 @@
 
 mod columns;
 mod compare;
+mod defaults;
 mod extremes;
 mod fixture;
 mod promises;
