@@ -232,7 +232,7 @@ impl Gatherer {
             }
             Step::Change(change) => self.change(&change).await,
             Step::Commit(commit) => {
-                self.announce_end().await?;
+                self.announce_end(data.wal_start).await?;
                 self.progress.commit(&commit);
                 if self.incremental.is_due(commit.end_lsn) {
                     Box::pin(self.send_chunk_at(commit.end_lsn)).await?;
@@ -286,11 +286,11 @@ impl Gatherer {
     }
 
     /// The record that ends the open source transaction, after its last change.
-    async fn announce_end(&mut self) -> Result<(), ConnectorError> {
+    async fn announce_end(&mut self, commit_lsn: Lsn) -> Result<(), ConnectorError> {
         self.announce_begin().await?;
         let Some(metadata) = &mut self.metadata else { return Ok(()) };
         let topic = self.tables.topics().ensure(metadata.topic()).await?;
-        metadata.end(&topic, &mut self.transaction, &mut self.scratch)
+        metadata.end(commit_lsn, &topic, &mut self.transaction, &mut self.scratch)
     }
 
     async fn encode(&mut self, change: &Change<'_>, send: bool) -> Result<(), ConnectorError> {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use envelope::{EncoderSettings, Scratch, TransactionPlan};
+use envelope::{EncoderSettings, Record, Scratch, TransactionPlan};
 use kafka::{Topic, Transaction};
 use pgoutput::{Begin, Lsn};
 
@@ -17,6 +17,8 @@ use crate::settings::Settings;
 /// State of the source transaction that is being read, as its records need it.
 pub(crate) struct TransactionRecords {
     plan: TransactionPlan,
+    /// Where its BEGIN message stands.
+    begin_lsn: Lsn,
     committed_at_unix_us: i64,
     /// BEGIN is in Kafka, or on its way.
     begun: bool,
@@ -29,6 +31,7 @@ impl TransactionRecords {
         let topic = settings.transaction_topic.as_deref()?;
         Some(Self {
             plan: TransactionPlan::compile(encoder, topic),
+            begin_lsn: Lsn::ZERO,
             committed_at_unix_us: 0,
             begun: true,
             record_bytes_max: settings.producer.request_bytes_max,
@@ -53,7 +56,8 @@ impl TransactionRecords {
         resumes: bool,
         scratch: &mut Scratch,
     ) {
-        scratch.begin_transaction(begin.xid, begin_lsn);
+        scratch.begin_transaction(begin.xid);
+        self.begin_lsn = begin_lsn;
         self.committed_at_unix_us = begin.committed_at.unix_micros();
         self.begun = resumes;
     }
@@ -69,13 +73,15 @@ impl TransactionRecords {
         let at = no_change(self.committed_at_unix_us);
         let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
         let unix_ms = self.committed_at_unix_us / 1000;
-        self.plan.begin(unix_ms, &mut |record| appender.append(&record), scratch);
+        let mut append = |record: Record<'_>| appender.append(&record);
+        self.plan.begin(self.begin_lsn, unix_ms, &mut append, scratch);
         appender.finish()
     }
 
-    /// Puts END into the open Kafka transaction.
+    /// Puts END into the open Kafka transaction; the COMMIT message stands at `commit_lsn`.
     pub(crate) fn end(
         &self,
+        commit_lsn: Lsn,
         topic: &Topic,
         transaction: &mut Transaction,
         scratch: &mut Scratch,
@@ -83,7 +89,7 @@ impl TransactionRecords {
         let at = no_change(self.committed_at_unix_us);
         let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
         let unix_ms = self.committed_at_unix_us / 1000;
-        self.plan.end(unix_ms, &mut |record| appender.append(&record), scratch);
+        self.plan.end(commit_lsn, unix_ms, &mut |record| appender.append(&record), scratch);
         appender.finish()
     }
 }

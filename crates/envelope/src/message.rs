@@ -100,7 +100,7 @@ impl MessagePlan {
         out.extend_from_slice(b",\"source\":");
         self.source.write(at, memos, out);
         out.extend_from_slice(b",\"transaction\":");
-        self.source.write_transaction(transaction, out);
+        self.source.write_transaction(at, transaction, out);
         out.extend_from_slice(b",\"message\":{\"prefix\":");
         json::string(prefix.as_bytes(), out);
         out.extend_from_slice(b",\"content\":");

@@ -317,7 +317,7 @@ impl TablePlan {
         out.extend_from_slice(b",\"source\":");
         self.source.write(at, memos, out);
         out.extend_from_slice(b",\"transaction\":");
-        self.source.write_transaction(transaction, out);
+        self.source.write_transaction(at, transaction, out);
         out.extend_from_slice(b",\"op\":\"");
         out.extend_from_slice(&[event.operation, b'"', b',']);
         source::processing_times(at.processed_at_unix_ns, memos, out);

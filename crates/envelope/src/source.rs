@@ -59,8 +59,13 @@ impl SourceBlock {
 
     /// Appends the `transaction` block that belongs to this one.
     #[inline]
-    pub(crate) fn write_transaction(&self, order: &mut TransactionOrder, out: &mut Vec<u8>) {
-        order.write_next(&self.collection, out);
+    pub(crate) fn write_transaction(
+        &self,
+        at: &SourcePosition<'_>,
+        order: &mut TransactionOrder,
+        out: &mut Vec<u8>,
+    ) {
+        order.write_next(&self.collection, at.lsn, out);
     }
 
     /// Appends the block.

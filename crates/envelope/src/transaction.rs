@@ -3,13 +3,17 @@
 //! In: begin and commit of source transactions, and each event between them. Out: the `transaction` block, and BEGIN and
 //! END records with counts per table.
 //! Never: an allocation per event; nothing at all unless `provide.transaction.metadata` is on.
-//! Source: Debezium documentation, "Transaction metadata".
+//!
+//! An id is `xid:lsn`, and the LSN is that of the message the id stands in: BEGIN, each event and END of one transaction
+//! have the `xid` in common, and no more.
+//! Source: Debezium documentation, "Transaction metadata", which says so, and what Debezium 3.6 sends.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use pgoutput::{Lsn, Xid};
 
+use crate::fragment;
 use crate::names;
 use crate::record::{Record, Scratch};
 use crate::schema::Schema;
@@ -20,19 +24,20 @@ use crate::value::json;
 #[derive(Debug, Default)]
 pub(crate) struct TransactionOrder {
     open: bool,
-    id: String,
+    /// `xid:`, the part of their ids that stays.
+    id_head: String,
     total: u64,
     /// By `schema.table`, in the order of their first events.
     collections: Vec<(String, u64)>,
 }
 
 impl TransactionOrder {
-    /// Appends the block of the next event; `null` outside of transactions.
-    pub(crate) fn write_next(&mut self, collection: &str, out: &mut Vec<u8>) {
-        if !self.open {
+    /// Appends the block of the next event; `null` outside of transactions, as is everything that has no `lsn`.
+    pub(crate) fn write_next(&mut self, collection: &str, lsn: Option<Lsn>, out: &mut Vec<u8>) {
+        let Some(lsn) = lsn.filter(|_| self.open) else {
             out.extend_from_slice(b"null");
             return;
-        }
+        };
         self.total += 1;
         // Runs of one table are the usual case, so the newest is looked at first.
         let found = self.collections.iter_mut().rev().find(|(name, _)| name == collection);
@@ -44,25 +49,30 @@ impl TransactionOrder {
             1
         };
         out.extend_from_slice(b"{\"id\":\"");
-        out.extend_from_slice(self.id.as_bytes());
+        self.write_id(lsn, out);
         out.extend_from_slice(b"\",\"total_order\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.total).as_bytes());
         out.extend_from_slice(b",\"data_collection_order\":");
         out.extend_from_slice(itoa::Buffer::new().format(order).as_bytes());
         out.push(b'}');
     }
+
+    fn write_id(&self, lsn: Lsn, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.id_head.as_bytes());
+        fragment::append(&fragment::decimal(lsn.as_u64()), out);
+    }
 }
 
 impl Scratch {
-    /// A source transaction begins: its events count from one. `begin_lsn` is where the server's BEGIN message stands.
+    /// A source transaction begins: its events count from one.
     ///
     /// Only with `provide.transaction.metadata`; without it events carry no block.
-    pub fn begin_transaction(&mut self, xid: Xid, begin_lsn: Lsn) {
+    pub fn begin_transaction(&mut self, xid: Xid) {
         let order = &mut self.transaction;
         order.open = true;
-        order.id.clear();
+        order.id_head.clear();
         // Writing to a String cannot fail.
-        let _ = write!(order.id, "{}:{}", xid.0, begin_lsn.as_u64());
+        let _ = write!(order.id_head, "{}:", xid.0);
         order.total = 0;
         order.collections.clear();
     }
@@ -93,26 +103,29 @@ impl TransactionPlan {
         &self.topic
     }
 
-    /// The record that begins the transaction `scratch` was told of.
+    /// The record that begins the transaction `scratch` was told of. `at` is where the server's BEGIN message stands.
     pub fn begin(
         &self,
+        at: Lsn,
         committed_at_unix_ms: i64,
         out: &mut impl FnMut(Record<'_>),
         scratch: &mut Scratch,
     ) {
-        self.write_head("BEGIN", scratch);
+        self.write_head("BEGIN", at, scratch);
         scratch.value.extend_from_slice(b",\"event_count\":null,\"data_collections\":null");
         self.finish(committed_at_unix_ms, out, scratch);
     }
 
-    /// The record that ends it, with the counts of its events; events after it are outside of transactions.
+    /// The record that ends it, with the counts of its events; events after it are outside of transactions. `at` is where the
+    /// server's COMMIT message stands.
     pub fn end(
         &self,
+        at: Lsn,
         committed_at_unix_ms: i64,
         out: &mut impl FnMut(Record<'_>),
         scratch: &mut Scratch,
     ) {
-        self.write_head("END", scratch);
+        self.write_head("END", at, scratch);
         let Scratch { value, transaction, .. } = scratch;
         transaction.open = false;
         value.extend_from_slice(b",\"event_count\":");
@@ -130,13 +143,12 @@ impl TransactionPlan {
         self.finish(committed_at_unix_ms, out, scratch);
     }
 
-    fn write_head(&self, status: &str, scratch: &mut Scratch) {
+    fn write_head(&self, status: &str, at: Lsn, scratch: &mut Scratch) {
         let Scratch { key, value, transaction, .. } = scratch;
-        let id = transaction.id.as_bytes();
         key.clear();
         key.extend_from_slice(&self.key_head);
         key.extend_from_slice(b"{\"id\":\"");
-        key.extend_from_slice(id);
+        transaction.write_id(at, key);
         key.extend_from_slice(b"\"}");
         key.extend_from_slice(self.key_close);
         value.clear();
@@ -144,7 +156,7 @@ impl TransactionPlan {
         value.extend_from_slice(b"{\"status\":\"");
         value.extend_from_slice(status.as_bytes());
         value.extend_from_slice(b"\",\"id\":\"");
-        value.extend_from_slice(id);
+        transaction.write_id(at, value);
         value.push(b'"');
     }
 
@@ -204,28 +216,29 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_begins_and_ends_with_the_counts_of_its_events() {
+    fn a_transaction_begins_and_ends_with_the_counts_of_its_events_and_each_id_has_its_own_lsn() {
         let found = records(|plan, scratch, mut out| {
-            scratch.begin_transaction(Xid(571), Lsn::new(53_195_832));
-            plan.begin(1_486_500_577_125, &mut out, scratch);
+            scratch.begin_transaction(Xid(571));
+            plan.begin(Lsn::new(53_195_829), 1_486_500_577_125, &mut out, scratch);
             let mut block = Vec::new();
-            for collection in ["s.a", "s.b", "s.a"] {
+            for (collection, lsn) in [("s.a", 53_195_829), ("s.b", 53_195_830), ("s.a", 53_195_831)]
+            {
                 block.clear();
-                scratch.transaction.write_next(collection, &mut block);
+                scratch.transaction.write_next(collection, Some(Lsn::new(lsn)), &mut block);
             }
             assert_eq!(
                 block,
-                br#"{"id":"571:53195832","total_order":3,"data_collection_order":2}"#
+                br#"{"id":"571:53195831","total_order":3,"data_collection_order":2}"#
             );
-            plan.end(1_486_500_577_691, &mut out, scratch);
+            plan.end(Lsn::new(53_195_832), 1_486_500_577_691, &mut out, scratch);
             block.clear();
-            scratch.transaction.write_next("s.a", &mut block);
+            scratch.transaction.write_next("s.a", Some(Lsn::new(1)), &mut block);
             assert_eq!(block, b"null", "a message outside of transactions");
         });
         assert_eq!(
             found,
             [
-                r#"{"status":"BEGIN","id":"571:53195832","event_count":null,"data_collections":null,"ts_ms":1486500577125}"#,
+                r#"{"status":"BEGIN","id":"571:53195829","event_count":null,"data_collections":null,"ts_ms":1486500577125}"#,
                 r#"{"status":"END","id":"571:53195832","event_count":3,"data_collections":[{"data_collection":"s.a","event_count":2},{"data_collection":"s.b","event_count":1}],"ts_ms":1486500577691}"#,
             ]
         );
