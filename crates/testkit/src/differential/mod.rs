@@ -41,6 +41,8 @@ const PUBLICATION: &str = "differential";
 const RUN_MAX: Duration = Duration::from_hours(1);
 const READ_MAX: Duration = Duration::from_mins(10);
 const TELL_EVERY: u64 = 1_000;
+/// With this setting the records that begin and end transactions are compared too.
+const TRANSACTION_METADATA: &str = "provide.transaction.metadata";
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -75,8 +77,12 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     // What was read before a reader failed is compared all the same: it often tells why.
     report.broken_off = outcome.and(stopped).err().map(|failure| failure.to_string());
     narrate("comparing");
-    for table in tables {
-        report.tables.push(compare(&database, table, report.broken_off.is_some()).await?);
+    let mut topics: Vec<String> = tables.iter().map(|table| format!("public.{table}")).collect();
+    if plan.settings.iter().any(|(key, value)| key == TRANSACTION_METADATA && value == "true") {
+        topics.push("transaction".to_owned());
+    }
+    for topic in topics {
+        report.tables.push(compare(&database, &topic, report.broken_off.is_some()).await?);
     }
     Ok(report)
 }
@@ -100,7 +106,7 @@ async fn available_types(
             && !plan.except.is_match(one.sql)
             && one.extension.is_none_or(|extension| !skipped.contains(&extension))
     });
-    let types: Vec<ColumnType> = there.copied().collect();
+    let types: Vec<ColumnType> = there.map(|one| one.placed_for(&plan.settings)).collect();
     if types.is_empty() {
         return Err(Failure::new(format!("no type matches `{}`", plan.types)));
     }
@@ -150,11 +156,12 @@ async fn load(
     sides.catch_up().await
 }
 
-/// Compares the two topics of a table from their beginnings to their ends.
-async fn compare(database: &Database, table: &str, broken_off: bool) -> Result<TableReport> {
-    let open = |prefix| Tail::open(database.bootstrap(), &format!("{prefix}.public.{table}"));
+/// Compares two topics that are the same but for their prefixes, from their beginnings to their ends.
+async fn compare(database: &Database, topic: &str, broken_off: bool) -> Result<TableReport> {
+    let open = |prefix| Tail::open(database.bootstrap(), &format!("{prefix}.{topic}"));
     let (mut debezium, mut ours) = (open(DEBEZIUM)?, open(OURS)?);
     let deadline = Instant::now() + READ_MAX;
+    let table = topic.trim_start_matches("public.");
     let mut comparison = Comparison::new(table);
     loop {
         let pair = (debezium.next_to_end(deadline).await?, ours.next_to_end(deadline).await?);

@@ -137,14 +137,17 @@ impl Script {
         let mut column = self.tables[table].column(of, odd);
         let mut change = format!("add column {} {}", quoted(&column.name), of.sql);
         let wanted = self.changes == Changes::All && random.random_bool(0.4);
-        if wanted && let Some(value) = column.default_literal(random) {
-            column.default = true;
+        if wanted && let Some(value) = column.give_default(random) {
             column.not_null = random.random_bool(0.5) && of.may_be_required();
             change.push_str(" default ");
             change.push_str(&value);
         }
         if column.not_null {
             change.push_str(" not null");
+        }
+        if of.in_row {
+            change.push_str(", ");
+            change.push_str(&column.stay_in_row());
         }
         self.tables[table].columns.push(column);
         self.ddl(table, &change);
@@ -187,8 +190,7 @@ impl Script {
     fn set_default(&mut self, table: usize) {
         let random = &mut self.random;
         let Some(column) = self.tables[table].columns.iter_mut().choose(random) else { return };
-        let Some(value) = column.default_literal(random) else { return };
-        column.default = true;
+        let Some(value) = column.give_default(random) else { return };
         let change = format!("alter column {} set default {value}", quoted(&column.name));
         self.ddl(table, &change);
     }

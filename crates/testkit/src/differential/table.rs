@@ -14,6 +14,8 @@ use super::types::ColumnType;
 const NULL_CHANCE: f64 = 0.15;
 const OMIT_CHANCE: f64 = 0.1;
 const SET_MOST: usize = 6;
+/// How often a default is a call, where the type has one.
+const FUNCTION_CHANCE: f64 = 0.3;
 /// Ends of names that must be quoted, for some of the columns.
 pub(super) const ODD_NAMES: [&str; 4] = ["Upper", "with space", "ünï", "sel\"ect"];
 
@@ -90,6 +92,9 @@ impl Table {
             ", primary key ({key})); alter table {} replica identity {identity}",
             self.name
         );
+        for column in self.columns.iter().filter(|column| column.of.in_row) {
+            let _ = write!(sql, ", {}", column.stay_in_row());
+        }
         sql
     }
 
@@ -198,14 +203,29 @@ impl Table {
 }
 
 impl Column {
-    /// A default as SQL writes it. Debezium reads the server's text of one with a regular expression, which ends at a quote
-    /// within and does not pass the end of a line; `None` if no value without these was found.
-    pub(super) fn default_literal(&self, random: &mut StdRng) -> Option<String> {
+    /// A change of its table that keeps its values from being stored out of line.
+    pub(super) fn stay_in_row(&self) -> String {
+        format!("alter column {} set storage plain", quoted(&self.name))
+    }
+
+    /// Gives it a default, as SQL writes it: a constant, or a call. Debezium reads the server's text of one with a regular expression,
+    /// which ends at a quote within and does not pass the end of a line, and makes a number that has wrapped around of
+    /// `infinity` in microseconds; `None` if no value without these was found.
+    pub(super) fn give_default(&mut self, random: &mut StdRng) -> Option<String> {
         const ATTEMPTS: usize = 20;
-        (0..ATTEMPTS)
+        if random.random_bool(FUNCTION_CHANCE)
+            && let Some(call) = self.of.function(random)
+        {
+            self.default = true;
+            return Some(call.to_owned());
+        }
+        let wraps = |value: &str| value == "infinity" && !self.of.sql.starts_with("timestamptz");
+        let value = (0..ATTEMPTS)
             .map(|_| self.of.value(random))
-            .find(|value| !value.contains(['\'', '\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']))
-            .map(|value| literal(&value))
+            .filter(|value| !wraps(value))
+            .find(|value| !value.contains(['\'', '\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']))?;
+        self.default = true;
+        Some(literal(&value))
     }
 
     /// A value as SQL writes it, or `null` where the column may be null.

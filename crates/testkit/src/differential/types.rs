@@ -4,6 +4,7 @@
 //! Source: Debezium's "Data type mappings" for PostgreSQL, and the recorded cases of `types_stream`.
 
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 
 use super::values::structures as shape;
 use super::values::texts::{self, LABELS};
@@ -24,6 +25,8 @@ pub struct ColumnType {
     pub extension: Option<&'static str>,
     /// Types such a column can be changed to: every value fits, and the cast is automatic.
     pub(super) wider: &'static [&'static str],
+    /// Its values are short and never stored out of line.
+    pub(super) in_row: bool,
     values: Values,
 }
 
@@ -44,6 +47,44 @@ impl ColumnType {
             Values::Array(element) => shape::array(random, element, NULL_CHANCE),
             Values::Full(element) => shape::array(random, element, 0.0),
         }
+    }
+
+    /// A call that makes a default of this type; what it makes differs with each row. `None` for types without one.
+    ///
+    /// None of them is an expression of several calls: of those Debezium reads the first word in quotes.
+    pub(super) fn function(&self, random: &mut StdRng) -> Option<&'static str> {
+        let calls: &[&str] = match self.sql {
+            "date" => &["current_date", "now()"],
+            "time" | "time(0)" | "time(3)" => &["localtime", "localtime(3)"],
+            "timestamp" | "timestamp(0)" | "timestamp(3)" => {
+                &["localtimestamp", "now()", "current_timestamp", "timezone('utc', now())"]
+            }
+            "timestamptz" | "timestamptz(3)" => {
+                &["current_timestamp", "now()", "clock_timestamp()", "current_timestamp(2)"]
+            }
+            "uuid" => &["gen_random_uuid()"],
+            "text" | "varchar" => &["md5(random()::text)", "upper('a')"],
+            "integer" | "bigint" => &["abs(5)"],
+            "double precision" | "real" | "numeric" | "numeric(12,2)" | "numeric(38,10)" => {
+                &["random()"]
+            }
+            "jsonb" => &["jsonb_build_object('a', 1)"],
+            "interval" => &["make_interval(1)"],
+            _ => &[],
+        };
+        calls.choose(random).copied()
+    }
+
+    /// The same, but never stored out of line where Debezium has null for an unchanged value that is.
+    pub(super) fn placed_for(mut self, settings: &[(String, String)]) -> Self {
+        let binary = settings.iter().find(|(key, _)| key == "binary.handling.mode");
+        self.values = match (binary.map_or("bytes", |(_, mode)| mode), self.sql) {
+            ("base64" | "base64-url-safe", "bytea") => Values::Scalar(texts::bytea_short),
+            ("base64" | "base64-url-safe" | "hex", "bytea[]") => Values::Array(texts::bytea_short),
+            _ => return self,
+        };
+        self.in_row = true;
+        self
     }
 
     /// Whether a column of this type may be NOT NULL. Debezium has no placeholder for an unchanged value of the others that is
@@ -85,15 +126,15 @@ pub(super) fn definitions() -> Vec<String> {
 }
 
 const fn scalar(sql: &'static str, value: Value) -> ColumnType {
-    ColumnType { sql, extension: None, wider: &[], values: Values::Scalar(value) }
+    ColumnType { sql, extension: None, wider: &[], in_row: false, values: Values::Scalar(value) }
 }
 
 const fn array(sql: &'static str, element: Value) -> ColumnType {
-    ColumnType { sql, extension: None, wider: &[], values: Values::Array(element) }
+    ColumnType { sql, extension: None, wider: &[], in_row: false, values: Values::Array(element) }
 }
 
 const fn full(sql: &'static str, element: Value) -> ColumnType {
-    ColumnType { sql, extension: None, wider: &[], values: Values::Full(element) }
+    ColumnType { sql, extension: None, wider: &[], in_row: false, values: Values::Full(element) }
 }
 
 impl ColumnType {

@@ -11,6 +11,7 @@ use super::extreme_or;
 
 /// How often a text is too long to stay in its row (about 2 kB are the limit).
 const LONG_CHANCE: f64 = 0.02;
+const SHORT_BYTES: usize = 20;
 
 /// Labels of the enum, in its order.
 pub(in super::super) const LABELS: [&str; 4] = ["c", "a", "quoted label", "ž"];
@@ -54,7 +55,16 @@ pub(in super::super) fn label(random: &mut StdRng) -> String {
 }
 
 pub(in super::super) fn bytea(random: &mut StdRng) -> String {
-    let most = if random.random_bool(LONG_CHANCE) { 4_000 } else { 20 };
+    let most = if random.random_bool(LONG_CHANCE) { 4_000 } else { SHORT_BYTES };
+    hexadecimal(random, most)
+}
+
+/// Bytes that fit their row.
+pub(in super::super) fn bytea_short(random: &mut StdRng) -> String {
+    hexadecimal(random, SHORT_BYTES)
+}
+
+fn hexadecimal(random: &mut StdRng, most: usize) -> String {
     let count = random.random_range(0..=most);
     let mut text = "\\x".to_owned();
     for _ in 0..count {
