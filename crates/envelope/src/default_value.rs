@@ -28,12 +28,34 @@ pub(crate) fn json(column: &Column, form: &Form) -> Option<Vec<u8>> {
         Some(Extreme::Hidden) => return None,
         None => {}
     }
+    let text = of_the_column(&form.writer, text);
     let mut json = Vec::new();
     match form.writer.write(text.as_bytes(), &mut json) {
         Ok(Outcome::Written | Outcome::Altered) => Some(json),
         // Or an expression this connector cannot compute, like CURRENT_DATE written as a string.
         Ok(Outcome::Inexpressible | Outcome::Beyond) | Err(_) => None,
     }
+}
+
+/// A moment as the type of the column has it: a constant keeps the type it was written with, as in `'2020-01-01'::date` of a
+/// column that was changed to a timestamp.
+fn of_the_column(writer: &Writer, text: String) -> String {
+    let (moment, era) = match text.strip_suffix(" BC") {
+        Some(moment) => (moment, " BC"),
+        None => (text.as_str(), ""),
+    };
+    let day = moment.split_once(' ').map(|(day, _)| day);
+    match (writer, day) {
+        (Writer::Timestamp(_) | Writer::TimestampWithZone(_), None) if !is_infinite(moment) => {
+            format!("{moment} 00:00:00{era}")
+        }
+        (Writer::DateDays | Writer::DateIso, Some(day)) => format!("{day}{era}"),
+        _ => text,
+    }
+}
+
+fn is_infinite(moment: &str) -> bool {
+    matches!(moment, "infinity" | "-infinity")
 }
 
 /// What becomes of a default that is shown otherwise than the same value in a row.

@@ -152,6 +152,25 @@ fn infinite_moments_and_the_end_of_the_day_are_as_the_driver_of_debezium_has_the
 }
 
 #[test]
+fn a_constant_of_another_type_is_shown_as_one_of_the_column() {
+    let day_and_time = "'2020-02-03 10:11:12.5'::timestamp without time zone";
+    expect(
+        &plain_settings(),
+        &[
+            ("timestamp", -1, "'2020-02-03'::date", json!(1_580_688_000_000_000_i64)),
+            ("timestamp", -1, "'0044-03-15 BC'::date", json!(-63_517_824_000_000_000_i64)),
+            ("timestamptz", -1, "'12020-02-03'::date", json!("+12020-02-03T00:00:00.000000Z")),
+            ("timestamptz", -1, "'0044-03-15 BC'::date", json!("-0043-03-15T00:00:00.000000Z")),
+            ("timestamptz", -1, day_and_time, json!("2020-02-03T10:11:12.500000Z")),
+            ("date", -1, day_and_time, json!(18_295)),
+            ("date", -1, "'0044-03-15 10:11:12 BC'::timestamp", json!(-735_160)),
+            ("interval", -1, "'10:11:12.25'::time", json!(36_672_250_000_i64)),
+            ("text", -1, "'2020-02-03'::date", json!("2020-02-03")),
+        ],
+    );
+}
+
+#[test]
 fn a_constant_that_the_type_cannot_hold_shows_none() {
     expect(
         &plain_settings(),
