@@ -59,6 +59,17 @@ struct SchemaPair {
     ours: String,
 }
 
+/// Key and value of a record, each parsed once: a value's schema is many times its payload.
+struct Record<'a> {
+    key: Option<Part<'a>>,
+    value: Option<Part<'a>>,
+}
+
+struct Part<'a> {
+    schema: &'a str,
+    payload: Value,
+}
+
 #[derive(Deserialize)]
 struct Enveloped<'a> {
     #[serde(borrow)]
@@ -82,16 +93,14 @@ impl Comparison {
 
     /// Compares the next two records. False if they are not about the same change: then nothing after them can be compared.
     pub(super) fn next(&mut self, debezium: &Event, ours: &Event) -> Result<bool> {
-        let same_change = debezium.key_payload() == ours.key_payload()
-            && debezium.operation() == ours.operation()
-            && debezium.payload()["source"]["lsn"] == ours.payload()["source"]["lsn"];
-        if !same_change {
+        let (theirs, own) = (Record::of(debezium)?, Record::of(ours)?);
+        if !theirs.is_of_the_change_of(&own) {
             return Ok(false);
         }
-        *self.operations.entry(ours.operation()).or_default() += 1;
+        *self.operations.entry(own.operation().to_owned()).or_default() += 1;
         let mut differences = Vec::new();
-        self.side("key", debezium.key.as_deref(), ours.key.as_deref(), &mut differences)?;
-        self.side("value", debezium.value.as_deref(), ours.value.as_deref(), &mut differences)?;
+        self.side("key", theirs.key, own.key, &mut differences)?;
+        self.side("value", theirs.value, own.value, &mut differences)?;
         headers(debezium, ours, &mut differences);
         if debezium.partition != ours.partition {
             differences.push(Difference::new("partition", debezium.partition, ours.partition));
@@ -126,21 +135,21 @@ impl Comparison {
     fn side(
         &mut self,
         name: &'static str,
-        debezium: Option<&[u8]>,
-        ours: Option<&[u8]>,
+        debezium: Option<Part<'_>>,
+        ours: Option<Part<'_>>,
         out: &mut Vec<Difference>,
     ) -> Result<()> {
         let (debezium, ours) = match (debezium, ours) {
             (None, None) => return Ok(()),
-            (Some(debezium), Some(ours)) => (enveloped(debezium)?, enveloped(ours)?),
+            (Some(debezium), Some(ours)) => (debezium, ours),
             (debezium, ours) => {
-                let tell = |side: Option<&[u8]>| side.map_or("nothing", |_| "bytes");
+                let tell = |side: Option<Part<'_>>| side.map_or("nothing", |_| "bytes");
                 out.push(Difference::new(name, tell(debezium), tell(ours)));
                 return Ok(());
             }
         };
         let known = self.schemas.entry(name).or_default();
-        let (theirs, own) = (debezium.schema.get(), ours.schema.get());
+        let (theirs, own) = (debezium.schema, ours.schema);
         if known.debezium != theirs || known.ours != own {
             theirs.clone_into(&mut known.debezium);
             own.clone_into(&mut known.ours);
@@ -157,8 +166,7 @@ impl Comparison {
             }
             self.reals.extend(reals(&actual));
         }
-        let mut expected: Value = serde_json::from_str(debezium.payload.get())?;
-        let mut actual: Value = serde_json::from_str(ours.payload.get())?;
+        let (mut expected, mut actual) = (debezium.payload, ours.payload);
         if let Some(found) = expected.pointer_mut("/source/name") {
             *found = Value::String(found.as_str().unwrap_or_default().replace(DEBEZIUM, OURS));
         }
@@ -287,9 +295,39 @@ fn headers(debezium: &Event, ours: &Event, out: &mut Vec<Difference>) {
     compare_values(&Value::Object(expected), &Value::Object(actual), "headers", out);
 }
 
-fn enveloped(bytes: &[u8]) -> Result<Enveloped<'_>> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Failure::from(error).during(String::from_utf8_lossy(bytes)))
+impl<'a> Record<'a> {
+    fn of(event: &'a Event) -> Result<Self> {
+        let part = |bytes: &'a Option<Vec<u8>>| bytes.as_deref().map(Part::of).transpose();
+        Ok(Self { key: part(&event.key)?, value: part(&event.value)? })
+    }
+
+    fn is_of_the_change_of(&self, other: &Record<'_>) -> bool {
+        let key = |part: &Option<Part<'_>>| part.as_ref().map(|part| part.payload.clone());
+        key(&self.key) == key(&other.key)
+            && self.operation() == other.operation()
+            && self.lsn() == other.lsn()
+    }
+
+    /// `op` of a row event, `status` of a record that begins or ends a transaction; `∅` for a tombstone.
+    fn operation(&self) -> &str {
+        let Some(value) = &self.value else { return "∅" };
+        let name = value.payload["op"].as_str().or_else(|| value.payload["status"].as_str());
+        name.unwrap_or("?")
+    }
+
+    fn lsn(&self) -> Option<&Value> {
+        self.value.as_ref().and_then(|value| value.payload.pointer("/source/lsn"))
+    }
+}
+
+impl<'a> Part<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self> {
+        let parsed = || {
+            let Enveloped { schema, payload } = serde_json::from_slice(bytes)?;
+            Ok(Self { schema: schema.get(), payload: serde_json::from_str(payload.get())? })
+        };
+        parsed().map_err(|error: Failure| error.during(String::from_utf8_lossy(bytes)))
+    }
 }
 
 #[cfg(test)]
