@@ -143,7 +143,10 @@ impl Reader {
             Some(Message::ErrorResponse(body)) => {
                 Err(stream_error(Box::new(server_error(&body)), &self.publications))
             }
-            Some(Message::CopyDone) => Err(PostgresError::StreamEnded),
+            // A server that shuts down ends the command without ending the copy first.
+            Some(Message::CopyDone | Message::CommandComplete(_)) => {
+                Err(PostgresError::StreamEnded)
+            }
             Some(Message::NoticeResponse(body)) => {
                 stream_warning(server_notice(&body), &self.publications).map_or(Ok(()), Err)
             }

@@ -178,6 +178,10 @@ async fn the_end_of_the_server_is_transient() {
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
     let (mut stream, _) = slot_and_stream(&config(&server), "s", fast()).await;
+    server.restart(embedded::StopMode::Fast).await.unwrap();
+    let error = end_of(&mut stream).await;
+    assert_eq!((error.code(), error.class()), ("PG023", Class::Transient), "{error}");
+    let (mut stream, _) = slot_and_stream(&config(&server), "t", fast()).await;
     server.shut_down(embedded::StopMode::Immediate).await;
     let error = end_of(&mut stream).await;
     assert_eq!(error.class(), Class::Transient, "{error}");
