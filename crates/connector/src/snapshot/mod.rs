@@ -125,6 +125,10 @@ async fn prepare(
         let Some(description) = catalog::describe_table(control, summary.oid).await? else {
             continue;
         };
+        if description.columns.is_empty() {
+            info!(connector.name = %settings.name, "table `{}` has no columns: its rows say nothing, and are not read", description.table_name());
+            continue;
+        }
         let columns: Vec<String> =
             description.columns.iter().map(|column| column.name.clone()).collect();
         let max_threads = settings.snapshot.max_threads;
