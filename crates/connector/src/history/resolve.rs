@@ -214,9 +214,13 @@ impl Witness<'_> {
         let kind = match (&now.kind, then.map(|then| &then.kind)) {
             (TypeKind::Enum { labels, written_by }, then) => {
                 let had: Vec<bool> = written_by.iter().map(|xid| self.has(*xid)).collect();
+                let knew = |known: &[String]| {
+                    labels.iter().zip(&had).all(|(label, had)| !had || known.contains(label))
+                };
                 match then {
                     _ if had.iter().all(|had| *had) => now.kind.clone(),
-                    Some(then @ TypeKind::Enum { .. }) => then.clone(),
+                    // Unless labels were added between then and here, then has those that were renamed since as well.
+                    Some(then @ TypeKind::Enum { labels, .. }) if knew(labels) => then.clone(),
                     _ => {
                         let labels = labels.iter().zip(written_by).zip(had);
                         let labels = labels.filter(|(_, had)| *had).map(|(label, _)| label);

@@ -253,15 +253,21 @@ fn enum_labels_are_of_their_time() {
         let kind = TypeKind::Enum { labels, written_by };
         ColumnDescription { type_: TypeDescription { kind, ..int4() }, ..column(1, "a", PAST) }
     };
-    let now = table(vec![mood(&[("sad", PAST), ("ok", FUTURE)])], Vec::new());
-    let case = Case {
-        relation: full(&["a"]),
-        now: Some(now),
-        then: None,
-        described_anew: false,
-        own: None,
+    let labels = |now: &[(&str, Xid)], then: Option<&[(&str, Xid)]>| {
+        let case = Case {
+            relation: full(&["a"]),
+            now: Some(table(vec![mood(now)], Vec::new())),
+            then: then.map(|then| Version::of(&table(vec![mood(then)], Vec::new()))),
+            described_anew: false,
+            own: None,
+        };
+        let (version, _) = case.resolve().unwrap();
+        let TypeKind::Enum { labels, .. } = &version.columns[0].type_.kind else { panic!() };
+        labels.join(",")
     };
-    let (version, _) = case.resolve().unwrap();
-    let TypeKind::Enum { labels, .. } = &version.columns[0].type_.kind else { panic!() };
-    assert_eq!(labels, &["sad"]);
+    let then = Some(&[("sad", PAST)][..]);
+    assert_eq!(labels(&[("sad", PAST), ("ok", FUTURE)], None), "sad");
+    assert_eq!(labels(&[("sad", PAST), ("ok", FUTURE)], then), "sad");
+    assert_eq!(labels(&[("blue", FUTURE)], then), "sad", "renamed later");
+    assert_eq!(labels(&[("new", FUTURE), ("sad", PAST), ("ok", PAST)], then), "sad,ok");
 }
