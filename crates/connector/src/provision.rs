@@ -80,6 +80,20 @@ fn look_for_signals(settings: &Settings, all: &[TableSummary]) {
     }
 }
 
+/// Names the captured tables whose updates and deletes PostgreSQL refuses while they are published. Published they are all the
+/// same, for their inserts: whoever captures a table says that it is to be published.
+fn warn_of_refused_updates(settings: &Settings, captured: &[TableSummary], all: &[TableSummary]) {
+    let lacking = all.iter().filter(|table| {
+        table.kind != TableKind::PartitionedRoot
+            && !table.has_usable_identity
+            && captured.iter().any(|captured| captured.oid == table.oid)
+    });
+    for table in lacking {
+        let name = table.table_name();
+        warn!(connector.name = %settings.name, code = "PG016", "table {name} has no usable replica identity: PostgreSQL refuses every UPDATE and DELETE of it, also the application's own; run `ALTER TABLE {} REPLICA IDENTITY FULL`, or leave the table out", name.quoted());
+    }
+}
+
 /// Makes the publication, or brings it to exactly the captured tables.
 pub(crate) async fn publication(
     control: &Connection,
@@ -93,6 +107,9 @@ pub(crate) async fn publication(
     look_for_signals(settings, &all);
     let tables = captured::published(settings, captured, &all, powers);
     let operations = captured::operations(settings);
+    if operations.update || operations.delete {
+        warn_of_refused_updates(settings, captured, &all);
+    }
     let via_root = settings.publication.via_partition_root;
     let statements = match (settings.publication.mode, publication::read(control, name).await?) {
         (Autocreate::Disabled, None) => {
