@@ -1,7 +1,7 @@
 //! What a checkpoint and a slot, put together, allow. Pure.
 //!
 //! In: the checkpoint read after fencing, the slot as the server shows it, the server's identity. Out: a [`Start`], or
-//! the named gap that forbids one. Invariant of every start: `confirmed_flush_lsn ≤ checkpoint`.
+//! the named gap that forbids one, and what a new snapshot would make of it. Invariant of every start: `confirmed_flush_lsn ≤ checkpoint`.
 //! Never: going on in silence. `START_REPLICATION` itself would: it moves a position that lies before
 //! `confirmed_flush_lsn` forward without a word.
 
@@ -98,6 +98,24 @@ pub(crate) fn judge(
         return Err(ConnectorError::SlotAhead { slot: name(), confirmed_flush, checkpoint: at });
     }
     Ok(Start::Continue(Box::new(Position { timeline: server.timeline, ..checkpoint })))
+}
+
+/// The start that a new snapshot allows in spite of a gap: nothing is gone on with. `None` where it would not help, or where a
+/// slot stands in the way that is not ours to drop.
+pub(crate) fn start_over(gap: &ConnectorError, slot: Option<&SlotState>) -> Option<Start> {
+    match gap {
+        ConnectorError::SlotMissing { .. }
+        | ConnectorError::SlotAhead { .. }
+        | ConnectorError::SlotLost { .. }
+        | ConnectorError::TimelineDiverged { .. } => {
+            Some(Start::Afresh { drop_slot: slot.is_some() })
+        }
+        // A slot of that name in another cluster is not the one the checkpoint speaks of.
+        ConnectorError::OtherCluster { .. } if slot.is_none() => {
+            Some(Start::Afresh { drop_slot: false })
+        }
+        _ => None,
+    }
 }
 
 /// The checkpoint speaks of this cluster, of a timeline this server comes from, and of the slot in the settings.
@@ -261,6 +279,25 @@ mod tests {
         }
         let other = Server { system_id: "8".to_owned(), ..server() };
         assert_eq!(code(judge(wanted(true), at(), Some(&slot(5)), &other)), "CO015");
+    }
+
+    #[test]
+    fn a_new_snapshot_starts_over_from_a_gap_but_drops_no_slot_of_another_cluster() {
+        let other = Server { system_id: "8".to_owned(), ..server() };
+        let lost = SlotState { wal_status: WalStatus::Lost, ..slot(5) };
+        let over = |slot: Option<&SlotState>, server: &Server| {
+            let gap = judge(wanted(true), Some(checkpoint(5)), slot, server).unwrap_err();
+            start_over(&gap, slot)
+        };
+        let afresh = |drop_slot| Some(Start::Afresh { drop_slot });
+        assert_eq!(over(None, &server()), afresh(false));
+        assert_eq!(over(Some(&slot(6)), &server()), afresh(true));
+        assert_eq!(over(Some(&lost), &server()), afresh(true));
+        assert_eq!(over(None, &other), afresh(false));
+        assert_eq!(over(Some(&slot(5)), &other), None);
+        let renamed = Wanted { slot: "t", ..wanted(true) };
+        let mistake = judge(renamed, Some(checkpoint(5)), None, &server()).unwrap_err();
+        assert_eq!(start_over(&mistake, None), None);
     }
 
     #[test]

@@ -22,14 +22,14 @@ use tracing::{info, warn};
 
 use crate::captured;
 use crate::checkpoint::CheckpointLog;
-use crate::continuation::{Server, Start, Wanted, judge};
+use crate::continuation::{Server, Start, Wanted, judge, start_over};
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
 use crate::history::Version;
 use crate::history::log::History;
 use crate::position::{Position, Requests, SnapshotProgress};
 use crate::provision;
-use crate::settings::{EnumLabels, Settings};
+use crate::settings::{EnumLabels, GapPolicy, Settings, SnapshotMode};
 use crate::snapshot::{Purpose, SnapshotPlan, SnapshotTable};
 use crate::tables::Tables;
 use crate::topics::Topics;
@@ -68,22 +68,21 @@ pub(crate) async fn take_over(
     let (mut fenced, checkpoint) = fence(settings, instance, *claimed).await?;
     let mut source = Source::look(settings, checkpoint.as_ref()).await?;
     let origin = source.origin(settings, instance);
-    let wanted = Wanted {
-        connector: settings.name.as_str(),
-        slot: settings.slot.name.as_str(),
-        snapshot: settings.snapshot.mode.reads_tables(),
-        stream_options: &origin.stream_options,
-    };
-    let start = judge(wanted, checkpoint, source.slot.as_ref(), &source.server)?;
-    let (claim, afresh) = match start {
-        Start::Afresh { drop_slot } => (origin, Some(drop_slot)),
+    let (claim, afresh) = match decide(settings, checkpoint, &source, &origin)? {
+        Start::Afresh { drop_slot } => {
+            // What tables were in a log that is gone tells nothing about this one.
+            fenced.history = fenced.log.history(settings);
+            (origin, Some(drop_slot))
+        }
         Start::Adopt { from } => {
             let snapshot = SnapshotProgress::Completed;
             (Position { end_lsn: from, snapshot, ..origin }, None)
         }
         Start::Continue(position) => {
             let Position { instance, stream_options, .. } = origin;
-            (Position { instance, stream_options, ..*position }, None)
+            let first = !*claimed && settings.snapshot.mode == SnapshotMode::Always;
+            let snapshot = if first { SnapshotProgress::Running } else { position.snapshot };
+            (Position { instance, stream_options, snapshot, ..*position }, None)
         }
     };
     // Whoever is taken over from finds our name in the checkpoint before its walsender ends.
@@ -109,6 +108,33 @@ pub(crate) async fn take_over(
         taken.gatherer.tables().keep_first_labels(labels);
     }
     Ok(taken)
+}
+
+/// How to start; a gap is told, and either ends the start or is closed by a new snapshot.
+fn decide(
+    settings: &Settings,
+    checkpoint: Option<Position>,
+    source: &Source,
+    origin: &Position,
+) -> Result<Start, ConnectorError> {
+    let wanted = Wanted {
+        connector: settings.name.as_str(),
+        slot: settings.slot.name.as_str(),
+        snapshot: settings.snapshot.mode.reads_tables(),
+        stream_options: &origin.stream_options,
+    };
+    let slot = source.slot.as_ref();
+    let judged = judge(wanted, checkpoint, slot, &source.server);
+    match (judged, settings.gap_policy) {
+        (Err(gap), GapPolicy::Resnapshot) => {
+            let Some(start) = start_over(&gap, slot) else { return Err(gap) };
+            let told = gap.to_string();
+            let what = told.lines().next().unwrap_or_default();
+            warn!(connector.name = %settings.name, code = gap.code(), "makes the slot anew and reads the tables again, as the settings say: {what}");
+            Ok(start)
+        }
+        (judged, _) => judged,
+    }
 }
 
 /// Steps 1 and 2: whoever wrote before us is fenced, and then the checkpoint is read.
@@ -175,7 +201,7 @@ async fn begin(
     let slot = &settings.slot.name;
     if drop_slot {
         source.replication.drop_slot(slot, true).await?;
-        info!(connector.name = %settings.name, slot.name = %slot, "dropped slot `{slot}` of a snapshot that did not come to its end");
+        info!(connector.name = %settings.name, slot.name = %slot, "dropped slot `{slot}`, from which nothing goes on");
     }
     let reads_tables = settings.snapshot.mode.reads_tables();
     let options = CreateSlot {
@@ -200,11 +226,11 @@ async fn begin(
     Ok((position, None))
 }
 
-/// Plans the snapshot after one that did not come to its end.
+/// Plans a snapshot beside the slot: after one that did not come to its end, or because every start has one.
 async fn read_again(settings: &Settings, source: &Source) -> Result<SnapshotPlan, ConnectorError> {
     let tables = SnapshotTable::initial(&source.captured, settings);
     let plan = SnapshotPlan::export(tables, Purpose::Initial, settings).await?;
-    info!(connector.name = %settings.name, "the snapshot before did not come to its end: reads the tables again at {}", plan.joins_at);
+    info!(connector.name = %settings.name, "reads the tables again at {}, after what the slot has up to there", plan.joins_at);
     Ok(plan)
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::problem::Problem;
+use super::snapshot::SnapshotMode;
 use super::values::{Choice, Values};
 use crate::boundary::BoundaryLimits;
 
@@ -20,6 +21,8 @@ pub enum DeliveryGuarantee {
 pub enum GapPolicy {
     /// Stop, and say what is missing.
     Fail,
+    /// Say what is missing, and read the tables again.
+    Resnapshot,
 }
 
 /// Limits of one Kafka transaction.
@@ -76,12 +79,26 @@ impl RetrySettings {
 }
 
 impl GapPolicy {
-    pub(super) fn read(values: &mut Values<'_>) -> Self {
-        values.choice(
-            "tributary.gap.policy",
-            &[("fail", Choice::Is(Self::Fail)), ("resnapshot", Choice::NotYet)],
+    /// `tributary.gap.policy`, which `snapshot.mode=when_needed` is another word for.
+    pub(super) fn read(values: &mut Values<'_>, mode: SnapshotMode) -> Self {
+        const KEY: &str = "tributary.gap.policy";
+        let policy = values.choice(
+            KEY,
+            &[("fail", Choice::Is(Self::Fail)), ("resnapshot", Choice::Is(Self::Resnapshot))],
             Self::Fail,
-        )
+        );
+        let contradiction = match (policy, mode) {
+            (Self::Resnapshot, SnapshotMode::NoData) => {
+                "`snapshot.mode=no_data` reads no tables, so nothing can stand for what is missing"
+            }
+            (Self::Fail, SnapshotMode::WhenNeeded) if values.given(KEY).is_some() => {
+                "`snapshot.mode=when_needed` reads the tables again"
+            }
+            (Self::Fail, SnapshotMode::WhenNeeded) => return Self::Resnapshot,
+            _ => return policy,
+        };
+        values.problems.push(Problem::new("CF006", KEY, contradiction, "change one of the two"));
+        policy
     }
 }
 

@@ -214,7 +214,8 @@ impl Settings {
         let topic_creation = TopicCreation::read(values);
         let partitions = values.number("tributary.offsets.topic.partitions", 1, 1000);
         let status_interval = source::status_interval(values);
-        let gap_policy = GapPolicy::read(values);
+        let snapshot = SnapshotSettings::read(values);
+        let gap_policy = GapPolicy::read(values, snapshot.mode);
         let (store, store_notes) = store?;
         let producer = producer(values, store.producer, delivery, &transactional_id);
         Some(Self {
@@ -239,7 +240,7 @@ impl Settings {
             notifications,
             incremental: IncrementalSettings::read(values, signals.as_ref()),
             signals,
-            snapshot: SnapshotSettings::read(values),
+            snapshot,
             commit,
             producer,
             topic_creation,

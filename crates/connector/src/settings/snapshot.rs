@@ -20,13 +20,17 @@ pub enum SnapshotMode {
     InitialOnly,
     /// Stream only.
     NoData,
+    /// Copy the tables at every start, then stream.
+    Always,
+    /// As [`SnapshotMode::Initial`], and again whenever the source no longer has what the checkpoint needs.
+    WhenNeeded,
 }
 
 impl SnapshotMode {
     /// Whether tables are copied when there is no checkpoint yet.
     pub fn reads_tables(self) -> bool {
         match self {
-            Self::Initial | Self::InitialOnly => true,
+            Self::Initial | Self::InitialOnly | Self::Always | Self::WhenNeeded => true,
             Self::NoData => false,
         }
     }
@@ -34,7 +38,7 @@ impl SnapshotMode {
     /// Whether it goes on after the copy.
     pub fn streams(self) -> bool {
         match self {
-            Self::Initial | Self::NoData => true,
+            Self::Initial | Self::NoData | Self::Always | Self::WhenNeeded => true,
             Self::InitialOnly => false,
         }
     }
@@ -106,8 +110,8 @@ fn mode(values: &mut Values<'_>) -> SnapshotMode {
             ("initial_only", Choice::Is(SnapshotMode::InitialOnly)),
             ("no_data", Choice::Is(SnapshotMode::NoData)),
             ("never", Choice::Is(SnapshotMode::NoData)),
-            ("always", Choice::NotYet),
-            ("when_needed", Choice::NotYet),
+            ("always", Choice::Is(SnapshotMode::Always)),
+            ("when_needed", Choice::Is(SnapshotMode::WhenNeeded)),
             ("configuration_based", Choice::NotYet),
             ("custom", Choice::NotYet),
         ],

@@ -163,6 +163,20 @@ fn exactly_once_cannot_be_required_and_given_up() {
 }
 
 #[test]
+fn a_new_snapshot_over_a_gap_is_asked_for_in_two_ways_that_must_agree() {
+    let policy = |pairs: &[(&str, &str)]| resolve(pairs).unwrap().gap_policy;
+    assert_eq!(policy(&[]), GapPolicy::Fail);
+    assert_eq!(policy(&[("snapshot.mode", "when_needed")]), GapPolicy::Resnapshot);
+    assert_eq!(policy(&[("tributary.gap.policy", "resnapshot")]), GapPolicy::Resnapshot);
+    for (mode, policy) in [("when_needed", "fail"), ("no_data", "resnapshot")] {
+        assert_eq!(
+            complaints(&[("snapshot.mode", mode), ("tributary.gap.policy", policy)]),
+            ["CF006 tributary.gap.policy"]
+        );
+    }
+}
+
+#[test]
 fn stream_options_that_are_ours_are_refused() {
     assert_eq!(
         complaints(&[("slot.stream.params", "origin=none;proto_version=4")]),

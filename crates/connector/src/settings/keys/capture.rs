@@ -129,7 +129,7 @@ pub(super) const SNAPSHOT: &[Key] = &[
     supported(
         "snapshot.mode",
         "initial",
-        "`initial`: copy the tables once, then stream; `initial_only`: copy and end; `no_data` (older: `never`): stream only.",
+        "`initial`: copy the tables once, then stream; `initial_only`: copy and end; `no_data` (older: `never`): stream only; `always`: copy at every start, after what the slot has; `when_needed`: as `initial`, and again when the source no longer has what the checkpoint needs (`tributary.gap.policy=resnapshot`).",
     ),
     supported(
         "snapshot.max.threads",

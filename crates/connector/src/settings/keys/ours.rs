@@ -86,6 +86,6 @@ pub(super) const KEYS: &[Key] = &[
     supported(
         "tributary.gap.policy",
         "fail",
-        "What happens when the source no longer has what the checkpoint needs: `fail` stops and says what is missing.",
+        "What happens when the source no longer has what the checkpoint needs: `fail` stops and says what is missing; `resnapshot` says it, makes the slot anew and reads the tables again. Rows deleted meanwhile have no delete event then.",
     ),
 ];
