@@ -239,3 +239,70 @@ fn geometries_and_vectors_are_as_recorded() {
         "[{\"wkb\":\"AQEAACDmEAAAAAAAAAAA8D8AAAAAAADwPw==\",\"srid\":4326},{\"wkb\":\"AQEAAAAAAAAAAAAAQAAAAAAAAABA\",\"srid\":null}]"
     );
 }
+
+/// Columns of precisions between those that were recorded, in each `time.precision.mode`.
+#[test]
+fn moments_of_every_precision_take_the_form_of_the_mode() {
+    let (one, two, six) =
+        ("2019-07-09 02:28:57.1", "2019-07-09 02:28:57.12", "2019-07-09 02:28:57.123456");
+    let mode = |time_precision| EncoderSettings { time_precision, ..plain_settings() };
+    expect(
+        &mode(TimePrecision::IsoString),
+        &[
+            ("date", -1, "2017-09-15", "\"2017-09-15Z\""),
+            ("timestamp", 1, one, "\"2019-07-09T02:28:57.1Z\""),
+            ("timestamp", 6, six, "\"2019-07-09T02:28:57.123456Z\""),
+            ("time", -1, "04:05:11.789", "\"04:05:11.789Z\""),
+        ],
+    );
+    expect(
+        &mode(TimePrecision::Microseconds),
+        &[("timestamp", 2, two, "1562639337120000"), ("time", -1, "04:05:11.789", "14711789000")],
+    );
+    expect(
+        &mode(TimePrecision::Nanoseconds),
+        &[
+            ("timestamp", 2, two, "1562639337120000000"),
+            ("time", -1, "04:05:11.789", "14711789000000"),
+        ],
+    );
+    expect(&mode(TimePrecision::Connect), &[("timestamp", 6, six, "1562639337123")]);
+}
+
+#[test]
+fn a_domain_has_the_form_of_what_it_is_over_in_every_decimal_mode() {
+    let over = |name: &str, base: DataType, type_modifier| DataType {
+        kind: TypeKind::Domain { base: Box::new(base), type_modifier },
+        ..crate::promises::base(name)
+    };
+    let one = over("d_num", base("numeric"), numeric(8, 2));
+    for data_type in [one.clone(), over("d_num2", one, -1)] {
+        for (decimal_handling, expected) in [
+            (DecimalHandling::Precise, "\"MDk=\""),
+            (DecimalHandling::Double, "123.45"),
+            (DecimalHandling::String, "\"123.45\""),
+        ] {
+            let settings = EncoderSettings { decimal_handling, ..plain_settings() };
+            let found = shown(&data_type, -1, &settings, "123.45");
+            assert_eq!(found, expected, "{} {decimal_handling:?}", data_type.name);
+        }
+    }
+}
+
+/// With `include.unknown.datatypes`, the bytes of the text.
+#[test]
+fn a_type_nobody_knows_is_its_text_in_every_binary_mode() {
+    for (binary_handling, expected) in [
+        (BinaryHandling::Bytes, "\"J2ZhdCcgPC0+ICdjYXQn\""),
+        (BinaryHandling::Base64, "\"J2ZhdCcgPC0+ICdjYXQn\""),
+        (BinaryHandling::Base64UrlSafe, "\"J2ZhdCcgPC0-ICdjYXQn\""),
+        (BinaryHandling::Hex, "\"2766617427203c2d3e202763617427\""),
+    ] {
+        let settings = EncoderSettings {
+            binary_handling,
+            include_unknown_datatypes: true,
+            ..plain_settings()
+        };
+        assert_eq!(shown(&base("tsquery"), -1, &settings, "'fat' <-> 'cat'"), expected);
+    }
+}

@@ -212,6 +212,11 @@ fn capture_keeps_all_of_every_value_without_debezium_form() {
         (array_of(base("money")), r#"{$1.00,"$2,000.00",NULL}"#, r#"["ZA==","Aw1A",null]"#),
         (array_of(base("interval")), r#"{"1 day","2 days"}"#, "[86400000000,172800000000]"),
         (array_of(base("xml")), "{<a/>}", r#"["<a/>"]"#),
+        (
+            array_of(base("point")),
+            r#"{"(1,2)","(3,4)"}"#,
+            r#"[{"x":1.0,"y":2.0,"wkb":"AQEAAAAAAAAAAADwPwAAAAAAAABA","srid":null},{"x":3.0,"y":4.0,"wkb":"AQEAAAAAAAAAAAAIQAAAAAAAABBA","srid":null}]"#,
+        ),
         (array_of(base("varbit")), "{101,1}", r#"["BQ==","AQ=="]"#),
         (array_of(base("bit")), "{1,0}", "[true,false]"),
         (array_of(base("name")), "{a,b}", r#"["a","b"]"#),
@@ -319,6 +324,85 @@ fn a_moment_that_nanoseconds_cannot_count_never_stops_a_connector() {
         let plan = compile(columns, settings).unwrap();
         let records = inserted(&plan, &[Some("1"), Some("9999-12-31 00:00:00")]).unwrap();
         assert_eq!(after(&records)["v"].to_string(), shown);
+    }
+}
+
+/// As recorded for the arrays of text, and for those of numbers.
+#[test]
+fn the_placeholder_of_an_array_is_an_array() {
+    let text = r#"["__debezium_unavailable_value"]"#;
+    let bytes = "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,108,117,101]";
+    for (element, expected) in [
+        ("text", text),
+        ("varchar", text),
+        ("bpchar", text),
+        ("jsonb", text),
+        ("int4", bytes),
+        ("date", bytes),
+        ("int8", bytes),
+    ] {
+        let columns =
+            vec![column("id", base("int4"), true), column("v", array_of(base(element)), false)];
+        let plan = compile(columns, plain_settings()).unwrap();
+        let (mut scratch, mut records) = (Scratch::default(), Vec::new());
+        let row = [TupleValue::Text(b"1"), TupleValue::UnchangedToast];
+        let mut out = |record: envelope::Record<'_>| records.push(OwnedRecord::new(record));
+        plan.update(&position(), OldRow::Absent, &row, &mut out, &mut scratch).unwrap();
+        assert_eq!(after(&records)["v"].to_string(), expected, "{element}");
+    }
+}
+
+#[test]
+fn a_null_in_place_of_an_array_is_null_and_the_schema_allows_it() {
+    for element in [
+        "bool",
+        "int2",
+        "int4",
+        "int8",
+        "float4",
+        "float8",
+        "numeric",
+        "text",
+        "varchar",
+        "bpchar",
+        "bytea",
+        "date",
+        "time",
+        "timetz",
+        "timestamp",
+        "timestamptz",
+        "uuid",
+        "json",
+        "jsonb",
+        "oid",
+        "inet",
+        "cidr",
+        "macaddr",
+        "hstore",
+        "ltree",
+        "citext",
+        "int4range",
+        "numrange",
+        "daterange",
+    ] {
+        let columns =
+            vec![column("id", base("int4"), true), column("v", array_of(base(element)), false)];
+        let mut settings = plain_settings();
+        settings.value.schemas_enable = true;
+        let plan = compile(columns, settings).unwrap();
+        assert!(plan.notices().is_empty(), "{element}");
+        let records = inserted(&plan, &[Some("1"), None]).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_slice(records[0].value.as_ref().unwrap()).unwrap();
+        assert!(value["payload"]["after"]["v"].is_null(), "{element}");
+        let fields = value["schema"]["fields"].as_array().unwrap();
+        let after = fields.iter().find(|field| field["field"] == "after").unwrap();
+        let field = &after["fields"][1];
+        assert_eq!(
+            (&field["type"], &field["optional"]),
+            (&"array".into(), &true.into()),
+            "{element}"
+        );
     }
 }
 
