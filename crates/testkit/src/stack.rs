@@ -103,6 +103,12 @@ impl Stack {
         Ok(self.kafka.start_broker(1).await?)
     }
 
+    /// Ends PostgreSQL as an administrator does, which ends every session, and starts it again at the same address. Only for a
+    /// stack of the test's own.
+    pub async fn restart_postgres(&mut self) -> Result<()> {
+        Ok(self.postgres.restart(embedded::StopMode::Fast).await?)
+    }
+
     /// Creates a database with a name that begins with `label`, for one test.
     pub async fn database(&self, label: &str) -> Result<Database> {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ mod columns;
 mod context;
 mod dev;
 mod differences;
+mod failover;
 mod golden;
 mod heartbeat;
 mod idle;

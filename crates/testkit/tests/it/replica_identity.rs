@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use testkit::Result;
 use testkit::stack::Stack;
+use testkit::wait::DEADLINE;
 
 /// `before` of the update and of the delete of one row under a replica identity.
 async fn befores(label: &str, identity: &str) -> Result<(Value, Value)> {
@@ -46,6 +47,47 @@ async fn index_identity_gives_the_columns_of_the_index() -> Result<()> {
     assert_eq!(update, Value::Null);
     assert_eq!(delete["code"], "c");
     assert_eq!(delete["name"], Value::Null);
+    Ok(())
+}
+
+#[tokio::test]
+async fn identities_are_set_as_the_settings_say() -> Result<()> {
+    let database = Stack::shared()?.database("ri_set").await?;
+    let session = database
+        .with("create table a (id int primary key); create table b (id int primary key); create table c (id int primary key)")
+        .await?;
+    let connector = database
+        .connector()?
+        .set("replica.identity.autoset.values", "public.a:FULL,public.b:NOTHING");
+    let mut process = connector.start_streaming().await?;
+    let identities = session
+        .rows("select relname, relreplident from pg_class where relname in ('a', 'b', 'c') order by 1")
+        .await?;
+    assert_eq!(identities, [["a", "f"], ["b", "n"], ["c", "d"]]);
+    process.terminate().await?;
+    Ok(())
+}
+
+/// Their inserts are captured; that their updates are refused is PostgreSQL's rule, and is said before anybody runs into it.
+#[tokio::test]
+async fn a_start_names_the_tables_whose_updates_will_be_refused() -> Result<()> {
+    let database = Stack::shared()?.database("ri_refused").await?;
+    let session = database
+        .with("create table nokey (v int); create table nothing (id int primary key); alter table nothing replica identity nothing;
+               create table full_row (v int); alter table full_row replica identity full")
+        .await?;
+    // Its folder holds the log.
+    let connector = database.connector()?;
+    let mut process = connector.start_streaming().await?;
+    for name in ["nokey", "nothing"] {
+        process
+            .log_with(&format!("table public.{name} has no usable replica identity"), DEADLINE)
+            .await?;
+    }
+    assert_eq!(process.log().matches("no usable replica identity").count(), 2, "{}", process.log());
+    session.run("insert into nokey values (1)").await?;
+    assert_eq!(database.events("public.nokey").await?.len(), 1);
+    process.terminate().await?;
     Ok(())
 }
 

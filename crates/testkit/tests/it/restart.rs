@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::SinkExt;
 use testkit::connector::Connector;
 use testkit::session::Session;
 use testkit::stack::{Database, Stack};
@@ -81,6 +83,56 @@ async fn a_half_sent_transaction_is_continued_exactly_where_it_was_cut() -> Resu
     let mut process = connector.start_streaming().await?;
     let ids = ids(&database).await?;
     assert!(ids.iter().copied().eq(1..=40_000), "{} events", ids.len());
+    process.terminate().await?;
+    Ok(())
+}
+
+/// Rows of one COPY lie at few positions of the log, so a position made of LSNs would skip or repeat some of them.
+#[tokio::test]
+async fn a_copy_cut_by_sigkill_goes_on_with_the_row_after_the_last() -> Result<()> {
+    let (database, session, connector) = item_table("copycut").await?;
+    let connector = connector.set("tributary.commit.bytes.max", "32768");
+    let mut process = connector.start_streaming().await?;
+    let lines: Vec<String> = (1..=20_000).map(|id| format!("{id}\t{}", "x".repeat(100))).collect();
+    let sink = session.copy_in("copy item from stdin").await?;
+    let mut sink = std::pin::pin!(sink);
+    sink.send(Bytes::from(lines.join("\n") + "\n")).await?;
+    sink.finish().await?;
+    let mut tail = database.tail("public.item")?;
+    let mut last = 0;
+    for seen in [200, 5000] {
+        let events =
+            tail.until(DEADLINE, |event| event.key_payload()["id"].as_u64() > Some(seen)).await?;
+        process.kill().await?;
+        let rest = tail.to_end(DEADLINE).await?;
+        let ids = events.iter().chain(&rest).filter_map(|event| event.key_payload()["id"].as_u64());
+        last = ids.last().unwrap_or(last);
+        assert!(last < 20_000, "the COPY was sent whole before the SIGKILL");
+        process = connector.start_streaming().await?;
+    }
+    let ids = ids(&database).await?;
+    assert!(ids.iter().copied().eq(1..=20_000), "{} events", ids.len());
+    process.terminate().await?;
+    Ok(())
+}
+
+/// Method: a connector of another name has no checkpoint, and is given the slot of one that has.
+#[tokio::test]
+async fn a_slot_whose_offsets_are_lost_goes_on_where_it_stands() -> Result<()> {
+    let (database, session, connector) = item_table("nooffsets").await?;
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item values (1)").await?;
+    database.sync().await?;
+    assert_eq!(process.terminate().await?, 0);
+    connector.wait_until_slot_free(&session).await?;
+    session.run("insert into item values (2), (3)").await?;
+    let forgetful = format!("{}_forgetful", database.name());
+    let connector = database.connector()?.named(&forgetful).set("snapshot.mode", "no_data");
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item values (4)").await?;
+    // The first was acknowledged when the connector ended, or comes again: nothing says that Kafka has it.
+    let ids = ids(&database).await?;
+    assert!(ids == [1, 2, 3, 4] || ids == [1, 1, 2, 3, 4], "{ids:?}");
     process.terminate().await?;
     Ok(())
 }
@@ -206,6 +258,58 @@ async fn a_fault_that_does_not_pass_ends_it_after_as_many_attempts_as_are_allowe
     assert_eq!(process.exit_code(DEADLINE).await?, 1, "{}", process.log_end());
     assert_eq!(process.log().matches("takes over again").count(), 2, "{}", process.log());
     Ok(())
+}
+
+#[tokio::test]
+async fn a_restart_of_postgresql_loses_and_doubles_nothing() -> Result<()> {
+    let mut stack = Stack::start(&[]).await?;
+    let database = stack.database("pgrestart").await?;
+    let session = database.with("create table item (id int primary key)").await?;
+    let connector = database.connector()?;
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item select generate_series(1, 500)").await?;
+    database.sync().await?;
+    session.run("insert into item select generate_series(501, 1000)").await?;
+    stack.restart_postgres().await?;
+    let session = database.with("insert into item select generate_series(1001, 1500)").await?;
+    connector.wait_until_streaming(&mut process).await?;
+    session.run("insert into item select generate_series(1501, 2000)").await?;
+    assert!(ids(&database).await?.iter().copied().eq(1..=2000));
+    process.terminate().await?;
+    stack.stop().await
+}
+
+/// Method: a server that keeps next to nothing for its slots; then the same again with a new snapshot asked for.
+#[tokio::test]
+async fn a_slot_that_lost_its_wal_is_a_named_gap_at_once() -> Result<()> {
+    let limits =
+        [("max_slot_wal_keep_size", "1MB"), ("min_wal_size", "32MB"), ("max_wal_size", "32MB")];
+    let stack = Stack::start(&limits).await?;
+    let database = stack.database("lostwal").await?;
+    let session = database.with("create table item (id int primary key)").await?;
+    let connector = database.connector()?;
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item values (1)").await?;
+    database.sync().await?;
+    process.terminate().await?;
+    connector.wait_until_slot_free(&session).await?;
+    for id in 2..8 {
+        session.run(&format!("insert into item values ({id})")).await?;
+        session.run("select pg_switch_wal()").await?;
+        session.run("checkpoint").await?;
+    }
+    let status = "select wal_status from pg_replication_slots";
+    assert_eq!(session.text(status).await?.as_deref(), Some("lost"));
+    let mut process = connector.start()?;
+    assert_eq!(process.exit_code(DEADLINE).await?, 1, "{}", process.log_end());
+    assert!(process.log().contains("CO014"), "{}", process.log());
+    assert!(!process.log().contains("takes over again"), "{}", process.log());
+    let connector = connector.set("snapshot.mode", "when_needed");
+    let mut process = connector.start_streaming().await?;
+    let story = event::story(&database.events("public.item").await?);
+    assert_eq!(story, "c(1) r(1) r(2) r(3) r(4) r(5) r(6) r(7)");
+    process.terminate().await?;
+    stack.stop().await
 }
 
 #[tokio::test]

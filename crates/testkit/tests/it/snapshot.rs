@@ -1,5 +1,6 @@
 //! The initial snapshot, and its seam with the stream.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -131,6 +132,171 @@ async fn no_data_mode_streams_without_a_snapshot() -> Result<()> {
     let mut process = connector.start_streaming().await?;
     session.run("insert into item values (2)").await?;
     assert_eq!(event::story(&database.events("public.item").await?), "c(2)");
+    process.terminate().await?;
+    Ok(())
+}
+
+/// Method: the process ends in order once and by SIGKILL once, and rows change meanwhile.
+#[tokio::test]
+async fn every_start_reads_the_tables_again_after_what_the_slot_has_where_that_is_wanted()
+-> Result<()> {
+    let database = Stack::shared()?.database("always").await?;
+    let session = database
+        .with(
+            "create table item (id int primary key, n int); insert into item values (1, 0), (2, 0)",
+        )
+        .await?;
+    let connector = database.connector()?.set("snapshot.mode", "always");
+    let mut process = connector.start_streaming().await?;
+    session.run("update item set n = 1 where id = 1").await?;
+    database.sync().await?;
+    assert_eq!(process.terminate().await?, 0);
+    session.run("insert into item values (3, 0); delete from item where id = 2").await?;
+    let mut process = connector.start_streaming().await?;
+    database.sync().await?;
+    // The stream was cut and taken up again by the same process: that is no start.
+    session
+        .run(&format!(
+            "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{}'",
+            connector.slot()
+        ))
+        .await?;
+    process.log_with("takes over again", DEADLINE).await?;
+    session.run("update item set n = 2 where id = 3").await?;
+    database.sync().await?;
+    process.kill().await?;
+    let mut process = connector.start_streaming().await?;
+    let story = event::story(&database.events("public.item").await?);
+    assert_eq!(story, "r(1) r(2) u(1) c(3) d(2) ∅(2) r(1) r(3) u(3) r(1) r(3)");
+    process.terminate().await?;
+    Ok(())
+}
+
+/// Method: the slot is dropped, then moved by somebody else, then dropped again under the default mode.
+#[tokio::test]
+async fn a_gap_is_closed_by_a_new_snapshot_where_the_settings_say_so() -> Result<()> {
+    let database = Stack::shared()?.database("needed").await?;
+    let session = database
+        .with("create table item (id int primary key); insert into item values (1), (2)")
+        .await?;
+    let connector = database.connector()?.set("snapshot.mode", "when_needed");
+    let slot = connector.slot().to_owned();
+    let mut process = connector.start_streaming().await?;
+    database.sync().await?;
+    process.terminate().await?;
+    connector.wait_until_slot_free(&session).await?;
+    session.run(&format!("select pg_drop_replication_slot('{slot}')")).await?;
+    session.run("insert into item values (3), (4); delete from item where id = 2").await?;
+    let mut process = connector.start_streaming().await?;
+    assert_eq!(event::story(&database.events("public.item").await?), "r(1) r(2) r(1) r(3) r(4)");
+    assert!(process.log().contains("CO012"), "{}", process.log());
+
+    process.terminate().await?;
+    connector.wait_until_slot_free(&session).await?;
+    session.run("insert into item values (5)").await?;
+    session
+        .run(&format!("select pg_replication_slot_advance('{slot}', pg_current_wal_flush_lsn())"))
+        .await?;
+    let connector =
+        connector.set("snapshot.mode", "initial").set("tributary.gap.policy", "resnapshot");
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item values (6)").await?;
+    assert_eq!(
+        event::story(&database.events("public.item").await?),
+        "r(1) r(2) r(1) r(3) r(4) r(1) r(3) r(4) r(5) c(6)"
+    );
+    assert!(process.log().contains("CO013"), "{}", process.log());
+    process.terminate().await?;
+
+    // Without a gap nothing is read again.
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item values (7)").await?;
+    let events = database.events("public.item").await?;
+    assert_eq!(event::story(&events[10..]), "c(7)");
+    process.terminate().await?;
+    Ok(())
+}
+
+/// Method: money moves between the rows of four tables, each read by its own reader, before, while and after they are read.
+#[tokio::test]
+async fn the_rows_of_a_snapshot_read_by_four_are_of_one_moment() -> Result<()> {
+    const TABLES: [&str; 4] = ["a", "b", "c", "d"];
+    let database = Stack::shared()?.database("sums").await?;
+    let session = database.session().await?;
+    for table in TABLES {
+        session
+            .run(&format!(
+                "create table {table} (id int primary key, balance int, filler text);
+                 insert into {table} select i, 100, repeat('x', 500) from generate_series(1, 5000) i"
+            ))
+            .await?;
+    }
+    let connector = database.connector()?.set("snapshot.max.threads", "4");
+    let mut process = connector.start()?;
+    let is_read = Cell::new(false);
+    let read = async {
+        let streams = connector.wait_until_streaming(&mut process).await;
+        is_read.set(true);
+        streams
+    };
+    let transfer = async {
+        let mut transfers = 0;
+        while !is_read.get() {
+            let (from, to) = (TABLES[transfers % 4], TABLES[(transfers / 4 + 1) % 4]);
+            let (one, other) = (transfers % 5000 + 1, (transfers * 7) % 5000 + 1);
+            session
+                .run(&format!(
+                    "begin; update {from} set balance = balance - 10 where id = {one};
+                     update {to} set balance = balance + 10 where id = {other}; commit"
+                ))
+                .await?;
+            transfers += 1;
+        }
+        Result::Ok(transfers)
+    };
+    let (read, transfers) = tokio::join!(read, transfer);
+    read?;
+    let transfers = transfers?;
+    assert!(transfers > 20, "{transfers} transfers");
+    database.sync().await?;
+    let (mut read, mut newest) = (0, BTreeMap::new());
+    let mut rows = 0;
+    for table in TABLES {
+        let topic = database.topic(&format!("public.{table}"));
+        for event in testkit::tail::read_topic(database.bootstrap(), &topic).await? {
+            let balance = event.payload()["after"]["balance"].as_i64().unwrap_or_default();
+            if event.operation() == "r" {
+                read += balance;
+                rows += 1;
+            }
+            newest.insert((table, event.key_payload()["id"].as_i64()), balance);
+        }
+    }
+    assert_eq!((rows, read), (20_000, 2_000_000));
+    assert_eq!(newest.values().sum::<i64>(), 2_000_000);
+    process.terminate().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn views_are_not_read_and_a_table_without_columns_stops_nothing() -> Result<()> {
+    let database = Stack::shared()?.database("views").await?;
+    let session = database
+        .with(
+            "create table item (id int primary key); insert into item values (1);
+             create view item_view as select * from item;
+             create materialized view item_copy as select * from item;
+             create table bare (); insert into bare default values",
+        )
+        .await?;
+    let mut process = database.connector()?.start_streaming().await?;
+    session
+        .run("insert into bare default values; insert into item values (2); refresh materialized view item_copy")
+        .await?;
+    assert_eq!(event::story(&database.events("public.item").await?), "r(1) c(2)");
+    assert_eq!(event::story(&database.events("public.bare").await?), "c()");
+    let topics = testkit::tail::topics_with_prefix(database.bootstrap(), database.name())?;
+    assert!(topics.iter().all(|topic| !topic.contains("item_")), "{topics:?}");
     process.terminate().await?;
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! Changes as they are committed.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::SinkExt;
+use serde_json::Value;
 use testkit::stack::Stack;
+use testkit::wait::{DEADLINE, Seen, eventually};
 use testkit::{Result, event};
 
 #[tokio::test]
@@ -32,6 +35,30 @@ async fn what_is_rolled_back_never_arrives() -> Result<()> {
         .await?;
     assert_eq!(event::story(&database.events("public.item").await?), "c(1) c(3)");
     connector.terminate().await?;
+    Ok(())
+}
+
+/// What a rollback leaves in the log is kept by a slot that does not move past it.
+#[tokio::test]
+async fn a_rollback_of_many_rows_gives_nothing_and_the_slot_moves_past_it() -> Result<()> {
+    let database = Stack::shared()?.database("bigrollback").await?;
+    let session = database.with("create table item (id int primary key)").await?;
+    let connector = database.connector()?;
+    let mut process = connector.start_streaming().await?;
+    session.run("begin; insert into item select generate_series(1, 100000); rollback").await?;
+    let end = session.text("select pg_current_wal_flush_lsn()").await?.unwrap_or_default();
+    let passed = format!(
+        "select confirmed_flush_lsn >= '{end}' from pg_replication_slots where slot_name = '{}'",
+        connector.slot()
+    );
+    eventually("the slot is past the rollback", DEADLINE, async || {
+        process.expect_running()?;
+        let passed = session.text(&passed).await?;
+        Ok(Seen::when(passed.as_deref() == Some("t"), || process.log_end()))
+    })
+    .await?;
+    assert_eq!(event::story(&database.events("public.item").await?), "");
+    process.terminate().await?;
     Ok(())
 }
 
@@ -118,6 +145,44 @@ async fn a_large_transaction_arrives_whole_and_in_order() -> Result<()> {
     assert!(ids.eq(1..=60_000));
     connector.terminate().await?;
     Ok(())
+}
+
+/// The transaction is several times as large as the connector may become.
+#[tokio::test]
+async fn a_transaction_larger_than_the_memory_arrives_whole_with_one_commit_lsn() -> Result<()> {
+    const ROWS: u64 = 250_000;
+    const MEMORY_BYTES_MAX: u64 = 150 << 20;
+    let database = Stack::shared()?.database("hugetx").await?;
+    let session = database.with("create table item (id int primary key, filler text)").await?;
+    let mut process = database.connector()?.start_streaming().await?;
+    session
+        .run(&format!(
+            "insert into item select i, repeat('x', 1500) from generate_series(1, {ROWS}) i"
+        ))
+        .await?;
+    database.sync_within(Duration::from_mins(5)).await?;
+    let mut expected = 1..=ROWS;
+    let (mut places, mut wrong) = (BTreeSet::new(), 0);
+    let mut tail = database.tail("public.item")?;
+    tail.each_to_end(Duration::from_mins(3), |event| {
+        wrong += u64::from(event.key_payload()["id"].as_u64() != expected.next());
+        let source = &event.payload()["source"];
+        places.insert((source["txId"].as_u64(), commit_lsn(source)));
+    })
+    .await?;
+    assert_eq!((wrong, expected.next()), (0, None));
+    assert_eq!(places.len(), 1, "{places:?}");
+    let id = process.id().ok_or_else(|| testkit::Failure::new("it runs"))?;
+    let peak_bytes = testkit::process_stat::usage(id)?.peak_rss_bytes;
+    assert!(peak_bytes < MEMORY_BYTES_MAX, "{peak_bytes} bytes");
+    process.terminate().await?;
+    Ok(())
+}
+
+/// The first of the two positions in `sequence`: where the commit before ends, the same for all of a transaction.
+fn commit_lsn(source: &Value) -> Option<String> {
+    let sequence: Vec<String> = serde_json::from_str(source["sequence"].as_str()?).ok()?;
+    sequence.into_iter().next()
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Values stored out of line that an update did not touch.
 
+use serde_json::Value;
 use testkit::Result;
+use testkit::connector::{Connector, ConnectorProcess};
+use testkit::session::Session;
 use testkit::stack::Stack;
 
 /// Incompressible text of 9.6 kB, which PostgreSQL stores out of line.
@@ -37,5 +40,77 @@ async fn full_identity_gives_the_real_value_before_and_after() -> Result<()> {
     assert_eq!(update["before"]["body"].as_str().map(str::len), Some(9600));
     assert_eq!(update["after"]["body"], update["before"]["body"]);
     connector.terminate().await?;
+    Ok(())
+}
+
+/// A column of each type that may be stored out of line.
+const ALL_TYPES: &str = "create extension if not exists hstore;
+    create table doc (id int primary key, n int, t text, ta text[], va varchar[], bp bpchar[], ja jsonb[], j jsonb, ia int[],
+                      da date[], la bigint[], ua uuid[], b bytea, ba bytea[], h hstore);
+    do $$ declare name text; begin
+        for name in select attname from pg_attribute where attrelid = 'doc'::regclass and attnum > 2 loop
+            execute format('alter table doc alter %I set storage external', name);
+        end loop;
+    end $$;
+    alter table doc replica identity full";
+
+/// Each value is larger than 2 kB, from where on PostgreSQL stores it out of line.
+const ALL_VALUES: &str = "insert into doc select 1, 1, string_agg(md5(i::text), ''), array_agg(md5(i::text)),
+    array_agg(md5(i::text)::varchar), array_agg(md5(i::text)::bpchar), array_agg(to_jsonb(md5(i::text))),
+    jsonb_build_object('k', string_agg(md5(i::text), '')), array_agg(i * 7919), array_agg('2020-01-01'::date + i),
+    array_agg(i::bigint * 7919), array_agg(md5(i::text)::uuid), decode(string_agg(md5(i::text), ''), 'hex'),
+    array_agg(decode(md5(i::text), 'hex')), hstore('k', string_agg(md5(i::text), '')) from generate_series(1, 900) i";
+
+#[tokio::test]
+async fn full_identity_gives_the_real_values_of_every_type() -> Result<()> {
+    let database = Stack::shared()?.database("toastall").await?;
+    let session = database.with(ALL_TYPES).await?;
+    let mut process = database.connector()?.start_streaming().await?;
+    session.run(ALL_VALUES).await?;
+    session.run("update doc set n = 2").await?;
+    let events = database.events("public.doc").await?;
+    let (inserted, update) = (events[0].payload()["after"].clone(), events[1].payload());
+    let columns = inserted.as_object().map_or(0, serde_json::Map::len);
+    assert_eq!(columns, 15);
+    assert_eq!(update["before"], inserted);
+    assert_eq!(update["after"]["n"], 2);
+    let mut after = update["after"].clone();
+    after["n"] = Value::from(1);
+    assert_eq!(after, inserted);
+    process.terminate().await?;
+    Ok(())
+}
+
+/// Sessions of the connector that are no walsender, and when each began its last statement.
+async fn statements(session: &Session, connector: &Connector) -> Result<Vec<Vec<String>>> {
+    let sessions = format!(
+        "select pid, query_start from pg_stat_activity
+         where application_name = 'tributary:{}' and backend_type = 'client backend' order by pid",
+        connector.name()
+    );
+    session.rows(&sessions).await
+}
+
+/// Ten thousand updates of a row with a value out of line, table unchanged: the catalog is not asked again.
+#[tokio::test]
+async fn updates_of_a_table_that_does_not_change_ask_the_catalog_nothing() -> Result<()> {
+    let database = Stack::shared()?.database("toastquiet").await?;
+    let session = database.with("create table doc (id int primary key, n int, body text)").await?;
+    let connector = database.connector()?;
+    let mut process: ConnectorProcess = connector.start_streaming().await?;
+    session.run(&format!("insert into doc values (1, 0, {LONG})")).await?;
+    database.sync().await?;
+    let before = statements(&session, &connector).await?;
+    assert!(!before.is_empty(), "the connector has a session beside the stream");
+    for _ in 0..10 {
+        session
+            .run("do $$ begin for i in 1..1000 loop update doc set n = n + 1; end loop; end $$")
+            .await?;
+    }
+    let events = database.events("public.doc").await?;
+    assert_eq!(events.len(), 10_001);
+    assert_eq!(events[10_000].payload()["after"]["n"], 10_000);
+    assert_eq!(statements(&session, &connector).await?, before);
+    process.terminate().await?;
     Ok(())
 }

@@ -92,3 +92,71 @@ async fn columns_that_debezium_leaves_out_are_told_once_in_log_and_status() -> R
     assert_eq!(notices, 9, "{output}");
     Ok(())
 }
+
+/// Debezium stops at such a table.
+#[tokio::test]
+async fn columns_that_differ_only_by_case_are_two_columns() -> Result<()> {
+    let database = Stack::shared()?.database("letters").await?;
+    let session = database
+        .with(r#"create table item (id int primary key, duration int, "Duration" text); insert into item values (1, 2, 'three')"#)
+        .await?;
+    let mut process = database.connector()?.start_streaming().await?;
+    session.run("insert into item values (4, 5, 'six')").await?;
+    let events = database.events("public.item").await?;
+    let rows: Vec<Value> = events.iter().map(|event| event.payload()["after"].clone()).collect();
+    assert_eq!(
+        rows,
+        [
+            json!({"id": 1, "duration": 2, "Duration": "three"}),
+            json!({"id": 4, "duration": 5, "Duration": "six"}),
+        ]
+    );
+    process.terminate().await?;
+    Ok(())
+}
+
+/// The labels in the schema of each event of column `mood`.
+fn allowed(events: &[testkit::event::Event]) -> Vec<String> {
+    let labels = events.iter().map(|event| {
+        let value: Value = serde_json::from_slice(event.value.as_deref()?).ok()?;
+        let after = value["schema"]["fields"].as_array()?.iter().find(|f| f["field"] == "after")?;
+        let mood = after["fields"].as_array()?.iter().find(|field| field["field"] == "mood")?;
+        Some(mood["parameters"]["allowed"].as_str()?.to_owned())
+    });
+    labels.map(Option::unwrap_or_default).collect()
+}
+
+/// The stream describes a table when the table changes, not when one of its types does: a label that comes is in the schema from
+/// the next description on.
+#[tokio::test]
+async fn an_enum_has_the_labels_it_had_where_the_stream_described_its_table() -> Result<()> {
+    let database = Stack::shared()?.database("moods").await?;
+    let session = database
+        .with("create type mood as enum ('V1'); create table item (id int primary key, mood mood)")
+        .await?;
+    let connector = database
+        .connector()?
+        .set("value.converter.schemas.enable", "true")
+        .set("tributary.enum.labels", "current");
+    let mut process = connector.start_streaming().await?;
+    session.run("insert into item values (1, 'V1')").await?;
+    database.sync().await?;
+    session.run("alter type mood add value 'V2'").await?;
+    session.run("insert into item values (2, 'V2')").await?;
+    database.sync().await?;
+    process.terminate().await?;
+    session.run("insert into item values (3, 'V1')").await?;
+    session.run("alter type mood add value 'V0' before 'V1'").await?;
+    session.run("insert into item values (4, 'V0')").await?;
+    let mut process = connector.start_streaming().await?;
+    database.sync().await?;
+    session.run("alter table item add column note text").await?;
+    session.run("insert into item values (5, 'V0')").await?;
+    let events = database.events("public.item").await?;
+    assert_eq!(allowed(&events), ["V1", "V1", "V1,V2", "V1,V2", "V0,V1,V2"]);
+    let moods: Vec<Value> =
+        events.iter().map(|event| event.payload()["after"]["mood"].clone()).collect();
+    assert_eq!(moods, ["V1", "V2", "V1", "V0", "V0"]);
+    process.terminate().await?;
+    Ok(())
+}
