@@ -28,6 +28,7 @@ pub use connect::{Connection, connect};
 pub use error::{Class, PostgresError, ServerError};
 pub use name::{SlotName, TableName, quote_identifier, quote_literal};
 pub use replication::{
-    CreateSlot, CreatedSlot, Feedback, PgoutputOptions, ReplicationConnection, ReplicationStream,
+    BatchChunk, BatchItem, BatchLimits, BatchRequest, BatchStream, Batches, BatchesEnd, CreateSlot,
+    CreatedSlot, Feedback, PgoutputOptions, ReplicationConnection, ReplicationStream,
     SnapshotAction, SystemIdentity, TimelineSwitch, WalChunk,
 };

@@ -1,15 +1,19 @@
 //! The walsender session: commands first, then the stream.
 //!
-//! In: slot names and positions. Out: slots, snapshots, a [`ReplicationStream`].
+//! In: slot names and positions. Out: slots, snapshots, a [`ReplicationStream`]; or a [`BatchStream`] of the same messages.
 //! Never here: decoding what pgoutput says, deciding when a position is safe.
 //! Source: PostgreSQL manual, "Streaming Replication Protocol" and "Logical Streaming Replication Protocol".
 
+mod batch;
 mod chunk;
 mod commands;
 mod feedback;
 mod reader;
 mod stream;
 
+pub use batch::{
+    BatchChunk, BatchItem, BatchLimits, BatchRequest, BatchStream, Batches, BatchesEnd,
+};
 pub use chunk::WalChunk;
 pub use stream::ReplicationStream;
 
@@ -108,6 +112,24 @@ impl Default for PgoutputOptions {
     }
 }
 
+impl PgoutputOptions {
+    /// Names and values, the same for the walsender and for SQL.
+    fn pairs(&self) -> Vec<(String, String)> {
+        let publications: Vec<String> =
+            self.publications.iter().map(|name| quote_identifier(name)).collect();
+        let mut pairs = vec![
+            ("proto_version".to_owned(), self.proto_version.to_string()),
+            ("publication_names".to_owned(), publications.join(",")),
+        ];
+        if self.messages {
+            pairs.push(("messages".to_owned(), "true".to_owned()));
+        }
+        pairs.extend(self.origin.iter().map(|origin| ("origin".to_owned(), origin.clone())));
+        pairs.extend(self.extra.iter().cloned());
+        pairs
+    }
+}
+
 impl Default for Feedback {
     fn default() -> Self {
         Self { status_interval: Duration::from_secs(10) }
@@ -171,17 +193,7 @@ fn status_interval(feedback: Feedback, sender_timeout: Option<Duration>) -> Dura
 }
 
 fn start_statement(slot: &SlotName, start: Lsn, options: &PgoutputOptions) -> String {
-    let publications: Vec<String> =
-        options.publications.iter().map(|name| quote_identifier(name)).collect();
-    let mut pairs = vec![
-        ("proto_version".to_owned(), options.proto_version.to_string()),
-        ("publication_names".to_owned(), publications.join(",")),
-    ];
-    if options.messages {
-        pairs.push(("messages".to_owned(), "true".to_owned()));
-    }
-    pairs.extend(options.origin.iter().map(|origin| ("origin".to_owned(), origin.clone())));
-    pairs.extend(options.extra.iter().cloned());
+    let pairs = options.pairs();
     let written: Vec<String> = pairs
         .iter()
         .map(|(name, value)| format!("{} {}", quote_identifier(name), replication_literal(value)))

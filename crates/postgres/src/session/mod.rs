@@ -124,7 +124,8 @@ impl Session {
     }
 }
 
-fn text_row(body: &DataRowBody) -> Result<Row, PostgresError> {
+/// The values of a row, as text.
+pub(crate) fn text_row(body: &DataRowBody) -> Result<Row, PostgresError> {
     use fallible_iterator::FallibleIterator as _;
     let malformed = |_| unexpected("a data row");
     let mut ranges = body.ranges();

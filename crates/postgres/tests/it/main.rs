@@ -1,6 +1,7 @@
 //! The room against real PostgreSQL servers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here, helpers included")]
 
+mod batches;
 mod catalog;
 mod connect;
 mod preflight;

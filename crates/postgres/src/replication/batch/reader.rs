@@ -1,0 +1,376 @@
+//! The task that reads batches: asks for one, cuts its rows out of one growing buffer and hands them on in chunks, and asks
+//! for the next as soon as the last byte is read, so that the server decodes while the consumer works.
+//!
+//! Rows wait for the consumer up to the limit in bytes; then the socket is left alone. The server keeps a snapshot until the
+//! last row is read, so a consumer that keeps it waiting for [`STALLED_MAX`] within one batch ends the session.
+//! Never here: decoding of what pgoutput says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, BytesMut};
+use pgoutput::Lsn;
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use super::chunk::{
+    BatchChunk, COPY_HEADER_BYTES, CopyMessage, copy_message, is_begin, is_copy_header,
+};
+use super::copy::{SlotCopy, standing_of};
+use super::pace::{Brought, Pace, Portion, Standing};
+use super::{BatchItem, BatchLimits, BatchesEnd};
+use crate::session::{
+    COPY_DATA, HEADER_BYTES, frame_len, impossible_length, server_error, server_notice, text_row,
+    unexpected,
+};
+use crate::sqlstate::{statement_error, stream_warning};
+use crate::{PostgresError, ServerError};
+
+/// A chunk is handed on at this size; one row may be larger.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Less room than this in the buffer is not worth a system call.
+const ROOM_BYTES_MIN: usize = 64 * 1024;
+
+/// What rows that wait are counted in.
+const ROOM_UNIT_BYTES: usize = 1024;
+
+/// How long the server may be kept waiting inside one batch.
+const STALLED_MAX: Duration = Duration::from_secs(10);
+
+/// The slot is moved on when so much log is acknowledged, even if it was just moved.
+const MOVE_BYTES: u64 = 256 * 1024 * 1024;
+
+const DURING: &str = "reading the slot in batches";
+
+pub(super) struct Reader {
+    copy: SlotCopy,
+    standing: Standing,
+    pace: Pace,
+    items: mpsc::Sender<Result<BatchItem, PostgresError>>,
+    room: Arc<Semaphore>,
+    room_units: usize,
+    acknowledged: watch::Receiver<Lsn>,
+    moved: Moved,
+    move_interval: Duration,
+}
+
+/// Where the slot was moved last, and when.
+struct Moved {
+    to: Lsn,
+    at: Instant,
+}
+
+/// One batch while it comes.
+struct Batch {
+    asked_at: Instant,
+    decode_time: Option<Duration>,
+    /// What the COPY begins with has come.
+    began: bool,
+    messages: u64,
+    bytes: u64,
+    /// How long the server has been kept waiting.
+    waited: Duration,
+    /// Bytes at the front of the buffer that are whole rows and may be handed on.
+    complete: usize,
+    /// Bytes at the front of the buffer that are whole rows.
+    walked: usize,
+    session_began: Option<Lsn>,
+    received: Lsn,
+    refused: Option<Box<ServerError>>,
+    after: Option<Standing>,
+}
+
+/// What stands in the buffer behind the rows walked over.
+enum Next {
+    /// Not there yet: so many bytes are missing at least.
+    Incomplete(usize),
+    /// Enough rows for a chunk.
+    Full,
+    /// Not a row, and this long.
+    Other(usize),
+}
+
+impl Reader {
+    /// Reads a copy that stands at `standing` and gives `items` away.
+    pub(super) fn new(
+        copy: SlotCopy,
+        standing: Standing,
+        limits: BatchLimits,
+        items: mpsc::Sender<Result<BatchItem, PostgresError>>,
+        acknowledged: watch::Receiver<Lsn>,
+    ) -> Self {
+        let room_units = (limits.bytes_max / ROOM_UNIT_BYTES).max(1);
+        Self {
+            copy,
+            standing,
+            pace: Pace::new(limits),
+            items,
+            room: Arc::new(Semaphore::new(room_units)),
+            room_units,
+            acknowledged,
+            moved: Moved { to: Lsn::ZERO, at: Instant::now() },
+            move_interval: limits.move_interval,
+        }
+    }
+
+    /// Reads until batches end; the reason is the last thing handed on.
+    pub(super) async fn run(mut self) {
+        let end = self.read().await;
+        let Self { copy, items, .. } = self;
+        // Before the consumer has taken everything: the server need not keep the snapshot and the copy any longer.
+        drop(copy);
+        // When nobody listens any more, nobody needs the reason.
+        let _ = items.send(end.map(BatchItem::End)).await;
+    }
+
+    async fn read(&mut self) -> Result<BatchesEnd, PostgresError> {
+        loop {
+            let portion = self.pace.portion(self.standing);
+            let (after, brought) = self.batch(portion).await?;
+            let before = std::mem::replace(&mut self.standing, after);
+            tracing::debug!(
+                messages = brought.messages,
+                bytes = brought.bytes,
+                decode_ms = brought.decode_time.as_millis(),
+                again_bytes = before.confirmed.as_u64().saturating_sub(before.restart.as_u64()),
+                "read a batch from {} to {}",
+                before.confirmed,
+                after.confirmed
+            );
+            if let Some(end) = self.pace.learn(before, after, brought) {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// One batch, from the question to the last row handed on.
+    async fn batch(&mut self, portion: Portion) -> Result<(Standing, Brought), PostgresError> {
+        let due = self.due();
+        let query = self.copy.batch_query(portion, due);
+        self.copy.session.wire.send(|buffer| frontend::query(&query, buffer)).await?;
+        let mut batch = Batch::asked(self.standing);
+        loop {
+            match batch.walk(&mut self.copy.session.wire.unread)? {
+                Next::Full => self.hand_on(&mut batch, true).await?,
+                Next::Incomplete(missing) => {
+                    let wire = &mut self.copy.session.wire;
+                    if wire.unread.capacity() - wire.unread.len() < ROOM_BYTES_MIN.max(missing) {
+                        wire.unread.reserve(CHUNK_BYTES.max(missing));
+                    }
+                    wire.receive(DURING).await?;
+                }
+                // The server has sent all rows, so it need not be spared. They go first, so that an error comes after all that
+                // was received.
+                Next::Other(_) if batch.complete > 0 => self.hand_on(&mut batch, false).await?,
+                Next::Other(length) => {
+                    let mut frame = self.copy.session.wire.unread.split_to(length);
+                    if batch.other_message(&mut frame, &self.copy)? {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(refused) = batch.refused.take() {
+            return Err(statement_error("read the slot in batches", refused));
+        }
+        let after = batch.after.ok_or_else(|| unexpected("a batch"))?;
+        self.finish(&batch, after).await?;
+        let decode_time = batch.decode_time.unwrap_or_else(|| batch.asked_at.elapsed());
+        Ok((after, Brought { messages: batch.messages, bytes: batch.bytes, decode_time }))
+    }
+
+    /// Where the slot is to be moved now.
+    fn due(&mut self) -> Option<Lsn> {
+        let acknowledged = *self.acknowledged.borrow();
+        let Moved { to, at } = self.moved;
+        let far = acknowledged.as_u64().saturating_sub(to.as_u64()) >= MOVE_BYTES && to > Lsn::ZERO;
+        let is_due = acknowledged > to && (far || at.elapsed() >= self.move_interval);
+        if is_due {
+            self.moved = Moved { to: acknowledged, at: Instant::now() };
+        }
+        is_due.then_some(acknowledged)
+    }
+
+    /// Gives the consumer what has come. If the server waits meanwhile, not for too long.
+    async fn hand_on(&mut self, batch: &mut Batch, spares: bool) -> Result<(), PostgresError> {
+        let asked_at = Instant::now();
+        let room = self.make_room(batch.complete);
+        let room = if spares {
+            let left = STALLED_MAX.saturating_sub(batch.waited);
+            let room = timeout(left, room).await;
+            batch.waited += asked_at.elapsed();
+            room.map_err(|_| PostgresError::Deadline {
+                what: "the taking of all rows of a batch".to_owned(),
+                waited: STALLED_MAX,
+                fix: "none needed, the slot is streamed from here; see whether Kafka is slow"
+                    .to_owned(),
+            })??
+        } else {
+            room.await?
+        };
+        let chunk = BatchChunk {
+            rows: batch.take(&mut self.copy.session.wire.unread),
+            session_began: batch.session_began.take(),
+            sent_at: self.standing.clock,
+            decoded_to: None,
+            received: batch.received,
+            _room: Some(room),
+        };
+        self.send(chunk).await
+    }
+
+    /// Tells the consumer that a batch is complete.
+    async fn finish(&mut self, batch: &Batch, after: Standing) -> Result<(), PostgresError> {
+        let chunk = BatchChunk {
+            rows: bytes::Bytes::new(),
+            session_began: batch.session_began,
+            sent_at: self.standing.clock,
+            decoded_to: Some(after.confirmed),
+            received: batch.received.max(after.confirmed),
+            _room: None,
+        };
+        self.send(chunk).await
+    }
+
+    /// Waits until the consumer has room for so many bytes; one chunk may be as large as all of it.
+    async fn make_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, PostgresError> {
+        let units = bytes.div_ceil(ROOM_UNIT_BYTES).min(self.room_units);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        tokio::select! {
+            biased;
+            () = self.items.closed() => Err(PostgresError::StreamEnded),
+            room = Arc::clone(&self.room).acquire_many_owned(units) => {
+                room.map_err(|_| PostgresError::StreamEnded)
+            }
+        }
+    }
+
+    async fn send(&self, chunk: BatchChunk) -> Result<(), PostgresError> {
+        let sent = self.items.send(Ok(BatchItem::Chunk(chunk))).await;
+        sent.map_err(|_| PostgresError::StreamEnded)
+    }
+}
+
+impl Batch {
+    fn asked(before: Standing) -> Self {
+        Self {
+            asked_at: Instant::now(),
+            decode_time: None,
+            began: false,
+            messages: 0,
+            bytes: 0,
+            waited: Duration::ZERO,
+            complete: 0,
+            walked: 0,
+            session_began: Some(before.flushed),
+            received: before.confirmed,
+            refused: None,
+            after: None,
+        }
+    }
+
+    /// Walks over the rows that have become complete.
+    fn walk(&mut self, buffer: &mut BytesMut) -> Result<Next, PostgresError> {
+        loop {
+            if self.complete >= CHUNK_BYTES {
+                return Ok(Next::Full);
+            }
+            let rest = &buffer[self.walked..];
+            let Some(length) = frame_len(rest).map_err(impossible_length)? else {
+                return Ok(Next::Incomplete(HEADER_BYTES));
+            };
+            if rest.len() < length {
+                return Ok(Next::Incomplete(length - rest.len()));
+            }
+            if rest[0] != COPY_DATA {
+                return Ok(Next::Other(length));
+            }
+            if !self.began {
+                self.begin(buffer, length)?;
+                continue;
+            }
+            match copy_message(&rest[HEADER_BYTES..length]) {
+                Some(CopyMessage::Row(row)) => {
+                    self.received = self.received.max(row.lsn);
+                    self.messages += 1;
+                    self.walked += length;
+                    if !is_begin(row.data) {
+                        self.complete = self.walked;
+                    }
+                }
+                Some(CopyMessage::Trailer) => return Ok(Next::Other(length)),
+                None => return Err(unexpected("a row of a batch")),
+            }
+        }
+    }
+
+    /// The first `CopyData`: what the COPY begins with stands before the first row and is cut away.
+    fn begin(&mut self, buffer: &mut BytesMut, length: usize) -> Result<(), PostgresError> {
+        let body = &buffer[HEADER_BYTES..length];
+        if !body.get(..COPY_HEADER_BYTES).is_some_and(is_copy_header) {
+            return Err(unexpected("the beginning of a batch"));
+        }
+        self.began = true;
+        self.decode_time = Some(self.asked_at.elapsed());
+        if length == HEADER_BYTES + COPY_HEADER_BYTES {
+            buffer.advance(length);
+            return Ok(());
+        }
+        // Tag and length move to behind what is cut away.
+        buffer.advance(COPY_HEADER_BYTES);
+        let length = u32::try_from(length - COPY_HEADER_BYTES - 1).unwrap_or(u32::MAX);
+        let mut header = &mut buffer[..HEADER_BYTES];
+        header.put_u8(COPY_DATA);
+        header.put_u32(length);
+        Ok(())
+    }
+
+    /// The rows that may be handed on.
+    fn take(&mut self, buffer: &mut BytesMut) -> bytes::Bytes {
+        let rows = buffer.split_to(self.complete).freeze();
+        self.bytes += u64::try_from(rows.len()).unwrap_or_default();
+        self.walked -= self.complete;
+        self.complete = 0;
+        rows
+    }
+
+    /// A message that is not a row stands at the front. Says whether the batch is over.
+    fn other_message(
+        &mut self,
+        frame: &mut BytesMut,
+        copy: &SlotCopy,
+    ) -> Result<bool, PostgresError> {
+        if frame.first() == Some(&COPY_DATA) {
+            return Ok(false);
+        }
+        let parsed = Message::parse(frame);
+        match parsed.map_err(|error| PostgresError::Protocol { what: error.to_string() })? {
+            Some(Message::ReadyForQuery(_)) => return Ok(true),
+            Some(Message::ErrorResponse(body)) => {
+                self.refused = Some(Box::new(server_error(&body)));
+            }
+            Some(Message::NoticeResponse(body)) => {
+                let missing = stream_warning(server_notice(&body), &copy.publications());
+                return missing.map_or(Ok(false), Err);
+            }
+            // The last row of the statements is where the batch has led.
+            Some(Message::DataRow(body)) => {
+                if self.began {
+                    self.after = Some(standing_of(&text_row(&body)?)?);
+                }
+            }
+            Some(
+                Message::RowDescription(_)
+                | Message::CopyOutResponse(_)
+                | Message::CopyDone
+                | Message::CommandComplete(_)
+                | Message::ParameterStatus(_),
+            ) => {}
+            _ => return Err(unexpected("a batch")),
+        }
+        Ok(false)
+    }
+}
