@@ -40,6 +40,7 @@ mod aside;
 mod chunks;
 mod requests;
 mod rows;
+mod session;
 
 /// What one message of the stream led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -32,12 +32,14 @@ mod shape;
 mod signal;
 mod sink;
 mod snapshot;
+mod source;
 pub mod spec;
 pub mod status;
 mod tables;
 mod takeover;
 mod topics;
 mod watermarks;
+mod way;
 
 pub use boundary::BoundaryLimits;
 pub use captured::{Powers, operations, published, select};

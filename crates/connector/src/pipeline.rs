@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use pgoutput::Lsn;
 use pgoutput::replication::ReplicationMessage;
-use postgres::{ReplicationConnection, ReplicationStream};
-use tracing::{info, warn};
+use postgres::ReplicationConnection;
+use tracing::warn;
 
 use crate::boundary::{Boundary, Due};
 use crate::error::{Class, ConnectorError};
@@ -29,12 +29,11 @@ use crate::notification::{Aggregate, Stage};
 use crate::settings::Settings;
 use crate::sink::{Committed, Sink};
 use crate::snapshot::{self, Purpose, SnapshotPlan};
+use crate::source::Source;
 use crate::status::{State, StatusReporter};
 use crate::takeover::Taken;
 use crate::watermarks::Watermarks;
-
-/// pgoutput knows the option `messages` from PostgreSQL 14 on.
-const LOGICAL_MESSAGES_SINCE: u32 = 140_000;
+use crate::way::Way;
 
 /// Runs a connector that has taken over, until something ends it.
 ///
@@ -47,7 +46,8 @@ pub(crate) async fn run(
 ) -> Result<(), ConnectorError> {
     let Taken { producer, log, gatherer, replication, acknowledged, snapshot } = taken;
     let sink = Sink::start(producer, log, settings.delivery);
-    let mut follow = Follow { settings, status, acknowledged, gatherer, sink };
+    let way = Way::new(settings);
+    let mut follow = Follow { settings, status, acknowledged, gatherer, sink, way };
     let mut replication = match snapshot {
         None => {
             follow.gatherer.notify(&Aggregate::Initial, &Stage::Skipped, "").await?;
@@ -73,11 +73,13 @@ struct Follow<'a> {
     acknowledged: Lsn,
     gatherer: Gatherer,
     sink: Sink,
+    /// How the slot is read.
+    way: Way,
 }
 
 /// A running stream: stage 1, and what is known of its positions.
 struct Running {
-    source: ReplicationStream,
+    source: Source,
     boundary: Boundary,
     marks: Watermarks,
 }
@@ -122,15 +124,13 @@ impl Follow<'_> {
         }
     }
 
-    /// Streams from where the gatherer stands.
-    async fn start(&self, replication: ReplicationConnection) -> Result<Running, ConnectorError> {
-        let slot = &self.settings.slot.name;
+    /// Reads from where the gatherer stands.
+    async fn start(
+        &mut self,
+        replication: ReplicationConnection,
+    ) -> Result<Running, ConnectorError> {
         let from = self.gatherer.position().end_lsn;
-        let mut options = self.settings.pgoutput_options();
-        options.messages &= replication.server_version_num() >= LOGICAL_MESSAGES_SINCE;
-        let feedback = self.settings.feedback();
-        let source = replication.start_replication(slot, from, &options, feedback).await?;
-        info!(connector.name = %self.settings.name, slot.name = %slot, "streams from {from}");
+        let source = self.way.open(replication, &mut self.gatherer, self.status).await?;
         let mut boundary = Boundary::new(self.settings.commit.boundary(), Instant::now());
         if self.gatherer.filled().records > 0 {
             boundary.opened(Instant::now());
@@ -154,6 +154,10 @@ impl Follow<'_> {
                 self.hand_over(&mut running).await?;
                 continue;
             }
+            if self.way.is_due(&running.source, &self.gatherer) {
+                self.way.change(&mut running.source, &mut self.gatherer, self.status).await?;
+                continue;
+            }
             let room = filled.in_transaction || !running.boundary.is_full(filled.bytes);
             if self.gatherer.wants_chunk() {
                 Box::pin(self.gatherer.ask_for_chunk()).await?;
@@ -174,7 +178,11 @@ impl Follow<'_> {
                     }
                 }
                 chunk = running.source.next(), if room && !self.gatherer.is_overrun() => {
-                    for message in chunk?.messages() {
+                    let chunk = chunk?;
+                    if let Some(began) = chunk.session_began() {
+                        self.gatherer.begin_session(began);
+                    }
+                    for message in chunk.messages() {
                         if self.receive(&mut running, message?).await? == Gathered::Reached {
                             reached = true;
                             break;

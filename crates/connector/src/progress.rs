@@ -96,6 +96,12 @@ impl Progress {
         moves
     }
 
+    /// The stream begins again at the last complete position, without a restart: what was read of an open source transaction is
+    /// in the Kafka transactions already, the open one included.
+    pub(crate) fn read_again(&mut self) {
+        *self = Self::starting_at(self.checkpoint());
+    }
+
     /// An earlier Kafka transaction holds the beginning of the open source transaction.
     pub(crate) fn resumes(&self) -> bool {
         self.open.is_some_and(|open| open.skip > 0)
@@ -244,6 +250,29 @@ mod tests {
         assert!(progress.keepalive(Lsn::new(5000)));
         let mut resumed = Progress::starting_at(half);
         assert!(!resumed.keepalive(Lsn::new(5000)));
+    }
+
+    #[test]
+    fn a_stream_that_begins_again_brings_only_the_rest_of_a_half_read_transaction() {
+        let (begin, changes, commit) = log(&[5])[0];
+        let mut progress = Progress::starting_at(start());
+        progress.begin(&begin).unwrap();
+        assert!((0..2).all(|ordinal| progress.change(ordinal, begin.final_lsn).unwrap()));
+        for read_before in [2, 4] {
+            progress.read_again();
+            assert!(!progress.in_transaction());
+            let half = progress.checkpoint().half_sent.unwrap();
+            assert_eq!((half.commit_lsn, half.changes), (begin.final_lsn, read_before));
+            progress.begin(&begin).unwrap();
+            for ordinal in 0..4 {
+                let sent = progress.change(ordinal, begin.final_lsn).unwrap();
+                assert_eq!(sent, ordinal >= read_before);
+            }
+        }
+        assert!(progress.change(changes - 1, begin.final_lsn).unwrap());
+        progress.commit(&commit);
+        let end = progress.checkpoint();
+        assert_eq!((end.half_sent, end.end_lsn), (None, commit.end_lsn));
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub(crate) struct Tables {
     settles_at: Option<Lsn>,
     /// What committed before this had committed before the session of the stream began.
     session_began: Lsn,
+    /// Counts sessions of the stream.
+    session: u64,
 }
 
 /// Why and with what to look at a table's catalog.
@@ -75,6 +77,8 @@ struct Look {
     relation: Arc<Relation>,
     point: Point,
     settled: Vec<Xid>,
+    /// The session of the stream that described the relation.
+    session: u64,
     described_anew: bool,
     /// Whether what the transaction being decoded changed itself is taken as changed already.
     own: Option<bool>,
@@ -109,13 +113,16 @@ impl Tables {
             readings: HashMap::new(),
             settles_at: None,
             session_began: Lsn::ZERO,
+            session: 0,
             notices: Vec::new(),
         }
     }
 
-    /// The session of the stream began when the log had come so far.
+    /// A session of the stream begins, or has begun, when the log had come so far. It describes every relation, whether or not
+    /// that has changed. What was read in the session before stays true, and so does what is in doubt.
     pub(crate) fn session_begins(&mut self, at: Lsn) {
         self.session_began = at;
+        self.session += 1;
     }
 
     /// From here on an enum keeps the labels it has now.
@@ -148,7 +155,8 @@ impl Tables {
             relation: Arc::clone(relation),
             point,
             settled: earlier.map(|earlier| earlier.settled_at(point)).unwrap_or_default(),
-            described_anew: earlier.is_some(),
+            session: self.session,
+            described_anew: self.is_described(relation.oid),
             own: None,
         };
         self.look(look, transaction).await
@@ -167,7 +175,8 @@ impl Tables {
             relation: Arc::clone(relation),
             point,
             settled: earlier.map(|earlier| earlier.settled_at(point)).unwrap_or_default(),
-            described_anew: after && earlier.is_some(),
+            session: self.session,
+            described_anew: after && self.is_described(relation.oid),
             own: Some(after),
         };
         self.look(look, transaction).await.map(drop)
@@ -195,6 +204,7 @@ impl Tables {
                 relation: Arc::clone(&reading.relation),
                 point,
                 settled: reading.settled_at(point),
+                session: reading.session,
                 described_anew: reading.is_passed(point),
                 own: Some(false),
             })
@@ -206,13 +216,18 @@ impl Tables {
         Ok(())
     }
 
+    /// This session of the stream has described the relation.
+    fn is_described(&self, oid: Oid) -> bool {
+        self.readings.get(&oid).is_some_and(|reading| reading.session == self.session)
+    }
+
     /// Reads what the catalog says of a relation, and decides what of it is true at this point of the log.
     async fn look(
         &mut self,
         look: Look,
         transaction: &mut Transaction,
     ) -> Result<Defined, ConnectorError> {
-        let Look { relation, point, settled, described_anew, own } = look;
+        let Look { relation, point, settled, session, described_anew, own } = look;
         let oid = relation.oid;
         let is_visible = self.wait_until_visible(point).await?;
         let now = catalog::describe_table(&self.control, oid).await?;
@@ -247,6 +262,7 @@ impl Tables {
             read_at: horizon.read_at,
             written_by: now.as_ref().map(writers).unwrap_or_default(),
             during: point.xid,
+            session,
             certainty,
         };
         self.settles_at = self.settles_at.into_iter().chain(reading.settles_at()).min();

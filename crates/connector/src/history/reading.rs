@@ -19,6 +19,8 @@ pub(crate) struct Reading {
     pub(crate) written_by: Vec<Xid>,
     /// The transaction that was being decoded.
     pub(crate) during: Xid,
+    /// The session of the stream that described it.
+    pub(crate) session: u64,
     /// How long to rely on it.
     pub(crate) certainty: Certainty,
 }

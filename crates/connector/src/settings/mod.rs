@@ -18,6 +18,7 @@ mod notification;
 mod page;
 mod pattern;
 pub mod problem;
+mod read;
 mod reselect;
 mod signal;
 mod snapshot;
@@ -45,6 +46,7 @@ pub use incremental::{IncrementalSettings, MarkStrategy, Marks};
 pub use notification::NotificationSettings;
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
+pub use read::{ReadMode, ReadSettings};
 pub use reselect::ReselectSettings;
 pub use signal::SignalSettings;
 pub(crate) use signal::table_pattern;
@@ -136,6 +138,8 @@ pub struct Settings {
     pub snapshot: SnapshotSettings,
     /// How tables are read while streaming.
     pub incremental: IncrementalSettings,
+    /// How the log is read.
+    pub read: ReadSettings,
     /// Limits of one Kafka transaction.
     pub commit: CommitLimits,
     /// The transactional producer.
@@ -241,6 +245,7 @@ impl Settings {
             incremental: IncrementalSettings::read(values, signals.as_ref()),
             signals,
             snapshot,
+            read: ReadSettings::read(values),
             commit,
             producer,
             topic_creation,

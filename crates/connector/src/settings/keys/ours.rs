@@ -49,6 +49,26 @@ pub(super) const KEYS: &[Key] = &[
         "Least time between two checkpoints that carry no records.",
     ),
     supported(
+        "tributary.read.mode",
+        "auto",
+        "How the slot is read: `auto` streams it near the end of the log, and reads it in batches by SQL when far behind, which is several times faster and needs one more free replication slot for a temporary copy (without one the connector streams, and says so); `stream` always streams it. The events are the same. See docs/adr/0011-batch-reading.md.",
+    ),
+    supported(
+        "tributary.read.batch.behind.bytes",
+        "67108864",
+        "Bytes of log between the connector and its end from which on it reads in batches; with a quarter of it left it streams again.",
+    ),
+    supported(
+        "tributary.read.batch.bytes.max",
+        "33554432",
+        "Memory for rows of batches that wait to be encoded, and about as much as one batch brings. The server holds up to twice as much in `work_mem` of that session, and what a larger transaction brings beyond that in temporary files.",
+    ),
+    supported(
+        "tributary.read.switch.every.ms",
+        "0",
+        "Changes between batches and stream in this interval, however far behind the connector is; `0` never. It is for tests of the change itself.",
+    ),
+    supported(
         "tributary.event.id.header.enabled",
         "false",
         "A header `tributary.event.id` that names each change for ever, the same after any replay. Connectors made by flags have `true`.",
