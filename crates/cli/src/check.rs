@@ -166,6 +166,7 @@ async fn source(
         publish: connector::operations(settings),
         via_root: settings.publication.via_partition_root,
         snapshot: settings.snapshot.mode.reads_tables(),
+        batches: settings.read.has_batches(),
     };
     let findings = preflight::check(&connection, &expectations).await?;
     let mut findings: Vec<Finding> = findings

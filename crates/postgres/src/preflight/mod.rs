@@ -69,6 +69,8 @@ pub struct Expectations {
     pub via_root: bool,
     /// Whether it will read the tables' present rows.
     pub snapshot: bool,
+    /// Whether it reads in batches when it is far behind.
+    pub batches: bool,
 }
 
 /// Checks everything and reports everything, worst first.
@@ -84,10 +86,12 @@ pub async fn check(
         expectations,
         server: ask_server(connection).await?,
         known: known.into_iter().map(|table| (table.table_name(), table)).collect(),
+        slots_needed: 0,
         findings: Vec::new(),
     };
     check.server_settings();
     check.slot().await?;
+    check.room_for_batches();
     check.replication_connection().await;
     check.tables().await?;
     check.publication().await?;
@@ -102,6 +106,8 @@ struct Check<'a> {
     expectations: &'a Expectations,
     server: ServerInfo,
     known: HashMap<TableName, TableSummary>,
+    /// Slots that a start will make.
+    slots_needed: u32,
     findings: Vec<Finding>,
 }
 

@@ -82,6 +82,7 @@ impl Check<'_> {
     pub(super) async fn slot(&mut self) -> Result<(), PostgresError> {
         let name = &self.expectations.slot;
         let Some(state) = slot::read(self.connection, name).await? else {
+            self.slots_needed += 1;
             return self.room_for_slot().await;
         };
         let subject = format!("slot {name}");
@@ -117,6 +118,23 @@ impl Check<'_> {
         };
         self.find("PG040", Error, "max_replication_slots", message, Some(fix));
         Ok(())
+    }
+
+    /// Reading in batches takes a copy of the slot; without room for it the slot is streamed.
+    pub(super) fn room_for_batches(&mut self) {
+        let (used, max) = (self.server.replication_slots_used, self.server.max_replication_slots);
+        // That the slot itself has no room has been found with its cause.
+        let has_own = used + self.slots_needed <= max;
+        if !self.expectations.batches || !has_own || used + self.slots_needed < max {
+            return;
+        }
+        let message = format!(
+            "no slot of {max} is left for a temporary copy, so a connector that is far behind catches up by streaming, several times slower"
+        );
+        let more = max + 5;
+        let fix =
+            format!("ALTER SYSTEM SET max_replication_slots = {more};  -- then restart PostgreSQL");
+        self.find("PG061", Info, "max_replication_slots", message, Some(fix));
     }
 
     /// Tries the way in that the stream will take.

@@ -18,6 +18,7 @@ fn expect(tables: &[&str]) -> Expectations {
         publish: PublishOperations { truncate: false, ..PublishOperations::ALL },
         via_root: false,
         snapshot: true,
+        batches: true,
     }
 }
 
@@ -54,6 +55,22 @@ async fn a_server_that_is_ready_has_no_findings_but_the_wal_limit() {
     assert_eq!(codes(&all), [("PG051", "max_slot_wal_keep_size")]);
     assert_eq!(all[0].severity, Severity::Info);
     mend(&sql, &all[0]).await;
+}
+
+/// A copy for reading in batches needs a slot beside the connector's own, which may be there already.
+#[tokio::test]
+async fn a_missing_slot_for_batches_is_good_to_know() {
+    let server = start(PostgresOptions::default().set("max_replication_slots", "1")).await;
+    let sql = session(&server).await;
+    sql.batch_execute("CREATE TABLE a (id int PRIMARY KEY)").await.unwrap();
+    for make_slot in ["SELECT 1", "SELECT pg_create_logical_replication_slot('s', 'pgoutput')"] {
+        sql.batch_execute(make_slot).await.unwrap();
+        let found = findings(&sql, &expect(&["a"])).await;
+        assert_eq!(codes(&found), [("PG061", "max_replication_slots")]);
+        assert_eq!(found[0].severity, Severity::Info);
+    }
+    let only_streams = Expectations { batches: false, ..expect(&["a"]) };
+    assert!(findings(&sql, &only_streams).await.is_empty());
 }
 
 #[tokio::test]
