@@ -182,6 +182,9 @@ impl Way {
     async fn batches(&mut self, gatherer: &Gatherer, status: &StatusReporter) -> Option<Source> {
         let settings = Arc::clone(&self.settings);
         let start = gatherer.position().end_lsn;
+        let is_forced = settings.read.switch_every.is_some();
+        // Whatever comes of it: it is not tried again at once.
+        self.changed_at = Instant::now();
         let request = BatchRequest {
             slot: settings.slot.name.clone(),
             start,
@@ -189,7 +192,12 @@ impl Way {
             beside_pid: self.walsender_pid,
             limits: BatchLimits {
                 bytes_max: settings.read.batch_bytes_max,
-                behind_bytes_min: settings.read.behind_bytes / NEAR_PART,
+                behind_bytes_min: if is_forced {
+                    0
+                } else {
+                    settings.read.behind_bytes / NEAR_PART
+                },
+                ends_unless_it_pays: !is_forced,
                 move_interval: settings.status_interval,
             },
         };
@@ -197,7 +205,6 @@ impl Way {
         match opened.await {
             Ok(Ok(Batches::Stream(stream))) => {
                 info!(connector.name = %settings.name, slot.name = %settings.slot.name, "reads in batches from {start}");
-                self.changed_at = Instant::now();
                 self.slot_may_be_held = true;
                 return Some(Source::batches(stream));
             }
@@ -219,9 +226,7 @@ impl Way {
     }
 
     fn not_worth_it(&mut self, again_bytes: u64) {
-        if self.settings.read.switch_every.is_none() {
-            self.not_before = Instant::now() + PAUSE_NOT_WORTH_IT;
-        }
+        self.not_before = Instant::now() + PAUSE_NOT_WORTH_IT;
         info!(connector.name = %self.settings.name, again_bytes, "batches do not pay: each would decode {again_bytes} bytes of log again, since an old transaction is open or little of the log is for this connector");
     }
 

@@ -47,6 +47,7 @@ async fn request(sql: &Connection, slot: &str, start: Lsn) -> BatchRequest {
         limits: BatchLimits {
             bytes_max: 1 << 20,
             behind_bytes_min: 1,
+            ends_unless_it_pays: false,
             move_interval: Duration::ZERO,
         },
     }

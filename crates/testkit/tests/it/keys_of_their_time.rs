@@ -7,8 +7,12 @@ use testkit::Result;
 use testkit::connector::ConnectorProcess;
 use testkit::session::Session;
 use testkit::stack::{Database, Stack};
+use testkit::wait::DEADLINE;
 
 const SWAP: &str = "alter table item drop constraint item_pkey, add primary key (b)";
+
+/// Leaves at least one segment of the log behind.
+const FAR_BEHIND: [&str; 3] = ["select pg_switch_wal()", "checkpoint", "select pg_switch_wal()"];
 
 /// A replica identity, and what its table has beside `a`, `b` and `c`.
 struct Identity {
@@ -50,6 +54,8 @@ enum While {
     StreamingInARow,
     /// It stands still.
     Stopped,
+    /// It stands still, and so far behind that it will read in batches.
+    StoppedFarBehind,
     /// It stands still, and they are one transaction.
     StoppedInOneTransaction,
     /// It streams, it has seen the table, and they are one transaction.
@@ -74,7 +80,10 @@ async fn keys(
             identity.alter
         ))
         .await?;
-    let connector = database.connector()?.set("snapshot.mode", "no_data");
+    let connector = database
+        .connector()?
+        .set("snapshot.mode", "no_data")
+        .set("tributary.read.batch.behind.bytes", "1048576");
     let mut process = connector.start_streaming().await?;
     match when {
         While::Streaming => {
@@ -93,6 +102,15 @@ async fn keys(
             process.terminate().await?;
             session_runs(&session, statements).await?;
             process = connector.start_streaming().await?;
+        }
+        While::StoppedFarBehind => {
+            process.terminate().await?;
+            for statement in FAR_BEHIND {
+                session.run(statement).await?;
+            }
+            session_runs(&session, statements).await?;
+            process = connector.start()?;
+            process.log_with("reads in batches", DEADLINE).await?;
         }
         While::StoppedInOneTransaction => {
             process.terminate().await?;
@@ -140,12 +158,13 @@ async fn expect(
     Ok(())
 }
 
-const TIMES: [(&str, While); 5] = [
+const TIMES: [(&str, While); 6] = [
     ("streaming", While::Streaming),
     ("streaming in a row", While::StreamingInARow),
     ("stopped", While::Stopped),
     ("stopped in one transaction", While::StoppedInOneTransaction),
     ("streaming in one transaction", While::StreamingInOneTransaction),
+    ("stopped, and read in batches", While::StoppedFarBehind),
 ];
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! One file per capability. Each test is named for a promise and breaks for one reason.
 
+mod batches;
 mod blocking;
 mod cases;
 mod check;

@@ -8,6 +8,7 @@
 //! Source: PostgreSQL manual, "Replication Management Functions"; `docs/adr/0011-batch-reading.md`.
 
 mod chunk;
+mod coming;
 mod copy;
 mod pace;
 mod reader;

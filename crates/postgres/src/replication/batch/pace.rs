@@ -40,6 +40,8 @@ pub struct BatchLimits {
     pub bytes_max: usize,
     /// Nearer to the end of the log than this nothing is read in batches.
     pub behind_bytes_min: u64,
+    /// Batches end when they take longer than the stream would.
+    pub ends_unless_it_pays: bool,
     /// The slot is moved on this often at most, unless much log is acknowledged: each time the server passes over what lies
     /// between.
     pub move_interval: Duration,
@@ -109,7 +111,12 @@ impl Pace {
         let behind = distance(at.confirmed, at.flushed);
         let again_bytes = distance(at.restart, at.confirmed);
         let pays = again_bytes <= AGAIN_WINDOWS_MAX * self.window_bytes.min(behind);
-        (!pays).then_some(BatchesEnd::NotWorthIt { again_bytes })
+        self.unless(pays, again_bytes)
+    }
+
+    fn unless(&self, pays: bool, again_bytes: u64) -> Option<BatchesEnd> {
+        let ends = self.limits.ends_unless_it_pays && !pays;
+        ends.then_some(BatchesEnd::NotWorthIt { again_bytes })
     }
 
     pub(super) fn portion(&self, at: Standing) -> Portion {
@@ -143,7 +150,7 @@ impl Pace {
         let again_bytes = distance(after.restart, after.confirmed);
         let pays = again_bytes <= covered.max(AGAIN_BYTES_PER_MESSAGE * brought.messages)
             && again_bytes <= AGAIN_WINDOWS_MAX * self.window_bytes;
-        (!pays).then_some(BatchesEnd::NotWorthIt { again_bytes })
+        self.unless(pays, again_bytes)
     }
 }
 
@@ -161,6 +168,7 @@ mod tests {
         Pace::new(BatchLimits {
             bytes_max: 32 << 20,
             behind_bytes_min: 16 * MB,
+            ends_unless_it_pays: true,
             move_interval: Duration::from_secs(10),
         })
     }

@@ -8,28 +8,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::Bytes;
 use pgoutput::Lsn;
-use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
-use super::chunk::{
-    BatchChunk, COPY_HEADER_BYTES, CopyMessage, copy_message, is_begin, is_copy_header,
-};
-use super::copy::{SlotCopy, standing_of};
+use super::chunk::BatchChunk;
+use super::coming::{Batch, CHUNK_BYTES, Next};
+use super::copy::SlotCopy;
 use super::pace::{Brought, Pace, Portion, Standing};
 use super::{BatchItem, BatchLimits, BatchesEnd};
-use crate::session::{
-    COPY_DATA, HEADER_BYTES, frame_len, impossible_length, server_error, server_notice, text_row,
-    unexpected,
-};
-use crate::sqlstate::{statement_error, stream_warning};
-use crate::{PostgresError, ServerError};
-
-/// A chunk is handed on at this size; one row may be larger.
-const CHUNK_BYTES: usize = 256 * 1024;
+use crate::PostgresError;
+use crate::session::unexpected;
+use crate::sqlstate::statement_error;
 
 /// Less room than this in the buffer is not worth a system call.
 const ROOM_BYTES_MIN: usize = 64 * 1024;
@@ -61,36 +53,6 @@ pub(super) struct Reader {
 struct Moved {
     to: Lsn,
     at: Instant,
-}
-
-/// One batch while it comes.
-struct Batch {
-    asked_at: Instant,
-    decode_time: Option<Duration>,
-    /// What the COPY begins with has come.
-    began: bool,
-    messages: u64,
-    bytes: u64,
-    /// How long the server has been kept waiting.
-    waited: Duration,
-    /// Bytes at the front of the buffer that are whole rows and may be handed on.
-    complete: usize,
-    /// Bytes at the front of the buffer that are whole rows.
-    walked: usize,
-    session_began: Option<Lsn>,
-    received: Lsn,
-    refused: Option<Box<ServerError>>,
-    after: Option<Standing>,
-}
-
-/// What stands in the buffer behind the rows walked over.
-enum Next {
-    /// Not there yet: so many bytes are missing at least.
-    Incomplete(usize),
-    /// Enough rows for a chunk.
-    Full,
-    /// Not a row, and this long.
-    Other(usize),
 }
 
 impl Reader {
@@ -167,7 +129,7 @@ impl Reader {
                 Next::Other(_) if batch.complete > 0 => self.hand_on(&mut batch, false).await?,
                 Next::Other(length) => {
                     let mut frame = self.copy.session.wire.unread.split_to(length);
-                    if batch.other_message(&mut frame, &self.copy)? {
+                    if batch.other_message(&mut frame, &self.copy.publications())? {
                         break;
                     }
                 }
@@ -225,7 +187,7 @@ impl Reader {
     /// Tells the consumer that a batch is complete.
     async fn finish(&mut self, batch: &Batch, after: Standing) -> Result<(), PostgresError> {
         let chunk = BatchChunk {
-            rows: bytes::Bytes::new(),
+            rows: Bytes::new(),
             session_began: batch.session_began,
             sent_at: self.standing.clock,
             decoded_to: Some(after.confirmed),
@@ -251,126 +213,5 @@ impl Reader {
     async fn send(&self, chunk: BatchChunk) -> Result<(), PostgresError> {
         let sent = self.items.send(Ok(BatchItem::Chunk(chunk))).await;
         sent.map_err(|_| PostgresError::StreamEnded)
-    }
-}
-
-impl Batch {
-    fn asked(before: Standing) -> Self {
-        Self {
-            asked_at: Instant::now(),
-            decode_time: None,
-            began: false,
-            messages: 0,
-            bytes: 0,
-            waited: Duration::ZERO,
-            complete: 0,
-            walked: 0,
-            session_began: Some(before.flushed),
-            received: before.confirmed,
-            refused: None,
-            after: None,
-        }
-    }
-
-    /// Walks over the rows that have become complete.
-    fn walk(&mut self, buffer: &mut BytesMut) -> Result<Next, PostgresError> {
-        loop {
-            if self.complete >= CHUNK_BYTES {
-                return Ok(Next::Full);
-            }
-            let rest = &buffer[self.walked..];
-            let Some(length) = frame_len(rest).map_err(impossible_length)? else {
-                return Ok(Next::Incomplete(HEADER_BYTES));
-            };
-            if rest.len() < length {
-                return Ok(Next::Incomplete(length - rest.len()));
-            }
-            if rest[0] != COPY_DATA {
-                return Ok(Next::Other(length));
-            }
-            if !self.began {
-                self.begin(buffer, length)?;
-                continue;
-            }
-            match copy_message(&rest[HEADER_BYTES..length]) {
-                Some(CopyMessage::Row(row)) => {
-                    self.received = self.received.max(row.lsn);
-                    self.messages += 1;
-                    self.walked += length;
-                    if !is_begin(row.data) {
-                        self.complete = self.walked;
-                    }
-                }
-                Some(CopyMessage::Trailer) => return Ok(Next::Other(length)),
-                None => return Err(unexpected("a row of a batch")),
-            }
-        }
-    }
-
-    /// The first `CopyData`: what the COPY begins with stands before the first row and is cut away.
-    fn begin(&mut self, buffer: &mut BytesMut, length: usize) -> Result<(), PostgresError> {
-        let body = &buffer[HEADER_BYTES..length];
-        if !body.get(..COPY_HEADER_BYTES).is_some_and(is_copy_header) {
-            return Err(unexpected("the beginning of a batch"));
-        }
-        self.began = true;
-        self.decode_time = Some(self.asked_at.elapsed());
-        if length == HEADER_BYTES + COPY_HEADER_BYTES {
-            buffer.advance(length);
-            return Ok(());
-        }
-        // Tag and length move to behind what is cut away.
-        buffer.advance(COPY_HEADER_BYTES);
-        let length = u32::try_from(length - COPY_HEADER_BYTES - 1).unwrap_or(u32::MAX);
-        let mut header = &mut buffer[..HEADER_BYTES];
-        header.put_u8(COPY_DATA);
-        header.put_u32(length);
-        Ok(())
-    }
-
-    /// The rows that may be handed on.
-    fn take(&mut self, buffer: &mut BytesMut) -> bytes::Bytes {
-        let rows = buffer.split_to(self.complete).freeze();
-        self.bytes += u64::try_from(rows.len()).unwrap_or_default();
-        self.walked -= self.complete;
-        self.complete = 0;
-        rows
-    }
-
-    /// A message that is not a row stands at the front. Says whether the batch is over.
-    fn other_message(
-        &mut self,
-        frame: &mut BytesMut,
-        copy: &SlotCopy,
-    ) -> Result<bool, PostgresError> {
-        if frame.first() == Some(&COPY_DATA) {
-            return Ok(false);
-        }
-        let parsed = Message::parse(frame);
-        match parsed.map_err(|error| PostgresError::Protocol { what: error.to_string() })? {
-            Some(Message::ReadyForQuery(_)) => return Ok(true),
-            Some(Message::ErrorResponse(body)) => {
-                self.refused = Some(Box::new(server_error(&body)));
-            }
-            Some(Message::NoticeResponse(body)) => {
-                let missing = stream_warning(server_notice(&body), &copy.publications());
-                return missing.map_or(Ok(false), Err);
-            }
-            // The last row of the statements is where the batch has led.
-            Some(Message::DataRow(body)) => {
-                if self.began {
-                    self.after = Some(standing_of(&text_row(&body)?)?);
-                }
-            }
-            Some(
-                Message::RowDescription(_)
-                | Message::CopyOutResponse(_)
-                | Message::CopyDone
-                | Message::CommandComplete(_)
-                | Message::ParameterStatus(_),
-            ) => {}
-            _ => return Err(unexpected("a batch")),
-        }
-        Ok(false)
     }
 }
