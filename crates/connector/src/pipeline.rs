@@ -159,7 +159,8 @@ impl Follow<'_> {
                 continue;
             }
             let room = filled.in_transaction || !running.boundary.is_full(filled.bytes);
-            if self.gatherer.wants_chunk() {
+            // Far behind, a chunk would wait for the end of the log.
+            if running.source.is_stream() && self.gatherer.wants_chunk() {
                 Box::pin(self.gatherer.ask_for_chunk()).await?;
             }
             tokio::select! {

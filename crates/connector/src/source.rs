@@ -53,6 +53,11 @@ impl Source {
         Self::Batches(BatchSource { stream: Some(stream), over: None, between: true })
     }
 
+    /// Its walsender sends each message as it is decoded.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
     /// The next chunk. Cancel-safe.
     ///
     /// Errors: why the stream ended; batches only are over.

@@ -82,7 +82,7 @@ pub(crate) async fn take_over(
             let Position { instance, stream_options, .. } = origin;
             let first = !*claimed && settings.snapshot.mode == SnapshotMode::Always;
             let snapshot = if first { SnapshotProgress::Running } else { position.snapshot };
-            (Position { instance, stream_options, snapshot, ..*position }, None)
+            (Position { instance, snapshot, stream_options, ..*position }, None)
         }
     };
     // Whoever is taken over from finds our name in the checkpoint before its walsender ends.

@@ -12,6 +12,8 @@ impl Gatherer {
     pub(crate) fn begin_session(&mut self, began: Lsn) {
         self.assembler = Assembler::new();
         self.hold = None;
+        // What was noted of a half read transaction would be noted twice.
+        self.incremental.forget_chunk();
         self.progress.read_again();
         if let Some(signals) = &mut self.signals {
             // They come again with their transaction.

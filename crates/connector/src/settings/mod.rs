@@ -203,21 +203,15 @@ impl Settings {
         let slot = source::slot(values);
         let publication = source::publication(values);
         let encoder = events::encoder(values, &topic_prefix);
-        let transaction_topic = topics::transaction(values);
         let context_prefix = values.given("context.message.prefix").map(str::to_owned);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
         let column_treatments = ColumnTreatments::read(values);
-        let message_keys = MessageKeys::read(values);
-        let message_prefixes = MessageFilter::read(values);
         let reselects = ReselectSettings::read(values, &mut notes);
         let notifications = NotificationSettings::read(values, &mut notes);
         let signals = SignalSettings::read(values, &mut notes);
-        let commit = CommitLimits::read(values);
-        let topic_creation = TopicCreation::read(values);
         let partitions = values.number("tributary.offsets.topic.partitions", 1, 1000);
-        let status_interval = source::status_interval(values);
         let snapshot = SnapshotSettings::read(values);
         let gap_policy = GapPolicy::read(values, snapshot.mode);
         let (store, store_notes) = store?;
@@ -227,7 +221,7 @@ impl Settings {
             source,
             store: store.client,
             encoder,
-            transaction_topic,
+            transaction_topic: topics::transaction(values),
             context_prefix,
             heartbeat,
             slot: slot?,
@@ -238,22 +232,22 @@ impl Settings {
             tables,
             columns,
             column_treatments,
-            message_keys,
-            message_prefixes,
+            message_keys: MessageKeys::read(values),
+            message_prefixes: MessageFilter::read(values),
             reselects,
             notifications,
             incremental: IncrementalSettings::read(values, signals.as_ref()),
             signals,
             snapshot,
             read: ReadSettings::read(values),
-            commit,
+            commit: CommitLimits::read(values),
             producer,
-            topic_creation,
+            topic_creation: TopicCreation::read(values),
             offsets_topic,
             offsets_topic_partitions: i32::try_from(partitions).unwrap_or(1),
             transactional_id,
             delivery,
-            status_interval,
+            status_interval: source::status_interval(values),
             retry: RetrySettings::read(values),
             gap_policy,
             notes: notes.into_iter().chain(store_notes).collect(),
