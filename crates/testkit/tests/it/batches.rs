@@ -52,8 +52,14 @@ fn essence(event: &Event, prefix: &str) -> String {
         text.replace(prefix, "PREFIX")
     };
     let mut value: Value = serde_json::from_str(&text(&event.value)).unwrap_or_default();
+    let is_time = |name: &str| matches!(name, "ts_ms" | "ts_us" | "ts_ns");
+    // A message outside transactions has no time of its own.
+    let is_outside = value["op"] == "m" && value["source"]["txId"].is_null();
+    if let Some(source) = value["source"].as_object_mut().filter(|_| is_outside) {
+        source.retain(|name, _| !is_time(name));
+    }
     if let Value::Object(fields) = &mut value {
-        fields.retain(|name, _| !matches!(name.as_str(), "ts_ms" | "ts_us" | "ts_ns"));
+        fields.retain(|name, _| !is_time(name));
     }
     let headers = event.headers.iter().filter(|(name, _)| !name.ends_with(".runId"));
     let headers: Vec<String> =
