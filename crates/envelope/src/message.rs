@@ -15,8 +15,11 @@ use crate::source::{self, SourceBlock};
 use crate::value::{base64, json};
 use crate::{EnvelopeError, event_id, names};
 
-/// What transaction metadata counts messages under.
+/// What transaction metadata counts messages under, and the end of their topic's name.
 const COLLECTION: &str = "message";
+
+/// Between the topic prefix and that name, whatever `topic.delimiter` is.
+const DELIMITER: &str = ".";
 
 /// Encodes the messages of `pg_logical_emit_message`; compiled once for a connector.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl MessagePlan {
         let (value_head, value_close) =
             value_schema(settings.binary_handling).framing(settings.value);
         Self {
-            topic: names::topic(&[&settings.topic_prefix, "message"], &settings.topic_delimiter),
+            topic: names::topic(&[&settings.topic_prefix, COLLECTION], DELIMITER),
             key_head,
             key_close,
             value_head,
