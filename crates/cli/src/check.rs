@@ -4,6 +4,7 @@
 
 mod columns;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -188,6 +189,9 @@ async fn source(
     if tables.is_empty() {
         findings.push(Finding {
             severity: Severity::Error,
+    findings.extend(connector::shared_topics(settings, &summaries).iter().map(|shared| {
+        finding(Severity::Warning, &format!("topic {}", shared.topic), shared.to_string())
+    }));
             code: "CL011".to_owned(),
             subject: settings.source.dbname().to_owned(),
             message: format!("no table of the database matches {}", settings.tables),
@@ -231,9 +235,10 @@ async fn arrangements(
 
 async fn store(settings: &Settings, client: &Client, tables: &[Captured]) -> Vec<Finding> {
     use kafka::preflight::{self, Expectations, TopicExpectation};
-    let topics = tables.iter().map(|table| TopicExpectation {
-        name: table.topic.clone(),
-        create: Some(settings.topic_creation.for_topic(&table.topic)),
+    let names: BTreeSet<&String> = tables.iter().map(|table| &table.topic).collect();
+    let topics = names.into_iter().map(|name| TopicExpectation {
+        name: name.clone(),
+        create: Some(settings.topic_creation.for_topic(name)),
     });
     let offsets = NewTopic {
         name: settings.offsets_topic.clone(),

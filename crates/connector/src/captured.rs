@@ -2,7 +2,8 @@
 //!
 //! Never: a table that the settings leave out. Publishing it could make the application's own UPDATE fail.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 use pgoutput::Oid;
 use postgres::TableName;
@@ -40,6 +41,47 @@ fn ancestors(oid: Oid, parents: &HashMap<Oid, Oid>) -> impl Iterator<Item = Oid>
 }
 
 /// What decides whether a publication may take in whole schemas.
+/// Topics that several tables go to although the keys of their records do not tell the tables apart.
+pub fn shared_topics(settings: &Settings, captured: &[TableSummary]) -> Vec<SharedTopic> {
+    let mut tables: BTreeMap<String, Vec<TableName>> = BTreeMap::new();
+    if settings.encoder.keys_name_the_table() {
+        return Vec::new();
+    }
+    for table in captured {
+        let topic = settings.topic_of(&table.schema, &table.name);
+        tables.entry(topic).or_default().push(table.table_name());
+    }
+    let shared = tables.into_iter().filter(|(_, tables)| tables.len() > 1);
+    shared.map(|(topic, tables)| SharedTopic { topic, tables }).collect()
+}
+
+/// Several tables in one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedTopic {
+    /// The topic.
+    pub topic: String,
+    /// The tables.
+    pub tables: Vec<TableName>,
+}
+
+impl SharedTopic {
+    /// The stable code its text begins with.
+    pub const CODE: &'static str = "CO040";
+}
+
+impl fmt::Display for SharedTopic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tables: Vec<String> = self.tables.iter().map(TableName::to_string).collect();
+        write!(
+            formatter,
+            "[{}] tables {} share topic `{}`, and nothing in a key says of which table it is: rows with equal keys are one row to whoever compacts or upserts\n  fix: set topic.naming.strategy to io.debezium.schema.SchemaUnicodeTopicNamingStrategy, which keeps all names apart, or to a regex strategy with topic.key.enforce.uniqueness=true",
+            Self::CODE,
+            tables.join(", "),
+            self.topic
+        )
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Powers {
     /// `server_version_num`; `FOR TABLES IN SCHEMA` exists from 15 on.

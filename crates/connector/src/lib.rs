@@ -42,7 +42,7 @@ mod watermarks;
 mod way;
 
 pub use boundary::BoundaryLimits;
-pub use captured::{Powers, operations, published, select};
+pub use captured::{Powers, SharedTopic, operations, published, select, shared_topics};
 pub use error::{Class, ConnectorError};
 pub use lifecycle::run;
 pub use provision::identity_statements;

@@ -9,7 +9,7 @@ use postgres::identity::{self, WantedIdentity};
 use postgres::{Connection, publication};
 use tracing::{info, warn};
 
-use crate::captured::{self, Powers};
+use crate::captured::{self, Powers, SharedTopic};
 use crate::error::ConnectorError;
 use crate::settings::{Autocreate, Settings};
 
@@ -29,6 +29,13 @@ pub(crate) fn guard(settings: &Settings, found: usize) -> Result<(), ConnectorEr
 
 /// Sets the replica identities of `replica.identity.autoset.values` where they differ.
 pub(crate) async fn replica_identities(
+/// Says so if tables share a topic whose keys do not tell them apart.
+pub(crate) fn look_for_shared_topics(settings: &Settings, captured: &[TableSummary]) {
+    for shared in captured::shared_topics(settings, captured) {
+        warn!(connector.name = %settings.name, code = SharedTopic::CODE, "{shared}");
+    }
+}
+
     control: &Connection,
     settings: &Settings,
     captured: &[TableSummary],

@@ -305,6 +305,7 @@ impl Source {
             warn!(connector.name = %settings.name, "no table matches the include and exclude lists: nothing will be captured");
         }
         provision::guard(settings, captured.len())?;
+        provision::look_for_shared_topics(settings, &captured);
         let slot = slot::read(&control, &settings.slot.name).await?;
         Ok(Self { control, read_at, replication, server, captured, slot })
     }

@@ -111,6 +111,26 @@ pub enum EnvelopeError {
         /// What both would be called.
         field: String,
     },
+    /// A rewritten topic has a name that Kafka does not take.
+    #[error(
+        "[EN011] topic.regex and topic.replacement lead table {table} to topic `{topic}`, which Kafka does not take\n  fix: let topic.replacement give at most 249 letters, digits, dots, underscores and hyphens"
+    )]
+    TopicName {
+        /// `schema.table`.
+        table: String,
+        /// The name.
+        topic: String,
+    },
+    /// A key column is called as the field that names the table.
+    #[error(
+        "[EN012] the key of table {table} has a column `{field}`, and topic.key.field.name adds a field of that name\n  fix: set topic.key.field.name to a name that no key column has, or topic.key.enforce.uniqueness=false"
+    )]
+    KeyFieldCollision {
+        /// `schema.table`.
+        table: String,
+        /// The name.
+        field: String,
+    },
 }
 
 impl EnvelopeError {
@@ -125,7 +145,9 @@ impl EnvelopeError {
             | Self::BinaryValue { .. }
             | Self::Inexpressible { .. }
             | Self::Unavailable { .. }
-            | Self::FieldCollision { .. } => Class::Definite,
+            | Self::FieldCollision { .. }
+            | Self::TopicName { .. }
+            | Self::KeyFieldCollision { .. } => Class::Definite,
         }
     }
 
@@ -141,6 +163,8 @@ impl EnvelopeError {
             Self::Inexpressible { .. } => "EN008",
             Self::Unavailable { .. } => "EN009",
             Self::FieldCollision { .. } => "EN010",
+            Self::TopicName { .. } => "EN011",
+            Self::KeyFieldCollision { .. } => "EN012",
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The key of a table's records. In: the key columns of a row. Out: the record key, and the key as a header shows it.
-//! Never: a key for a table without one; a masked value: what identifies a row must differ from row to row.
+//! Never: a key for a table without one, unless the topic's naming adds a field to it; a masked value: what identifies a row
+//! must differ from row to row.
 //!
 //! Source: Debezium documentation, "Change event keys"; Kafka Connect, `SimpleHeaderConverter`.
 
 use crate::EnvelopeError;
 use crate::fragment::Fragment;
 use crate::row::{Row, RowError, RowPlan};
+use crate::schema::{Parts, Schema};
 use crate::table::{Column, Table};
 use crate::types::Context;
+use crate::value::json;
 
 /// How the key of one table version is written.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(crate) struct KeyPlan {
     /// Up to the payload.
     head: Fragment,
     columns: RowPlan,
+    /// Takes the place of the brace that closes the columns, where the naming of topics adds a field.
+    table_field: Option<Fragment>,
     /// After the payload.
     close: &'static [u8],
     header: RowPlan,
@@ -34,32 +39,78 @@ impl KeyPlan {
                 columns: table.columns.len(),
             });
         }
-        if table.key.is_empty() {
+        let table_field = context.settings.key_field_of(&table.schema, &table.name);
+        if table.key.is_empty() && table_field.is_none() {
             return Ok(None);
         }
         let in_keys = table.columns.iter().map(Column::in_key).collect();
         let table = Table { columns: in_keys, ..table.clone() };
-        let (columns, schema) = RowPlan::compile(&table, &table.key, &context.capturing())?;
+        let (columns, mut schema) = RowPlan::compile(&table, &table.key, &context.capturing())?;
+        let table_field = match table_field {
+            Some((name, value)) => {
+                append_field(name, &mut schema, &table)?;
+                Some(Fragment::new(last_member(name, &value, columns.is_empty())))
+            }
+            None => None,
+        };
         let (head, close) =
             schema.called(format!("{schema_prefix}.Key"), None).framing(context.format);
-        Ok(Some(Self { head: Fragment::new(head), header: columns.for_header(), columns, close }))
+        let header = columns.for_header();
+        Ok(Some(Self { head: Fragment::new(head), header, columns, table_field, close }))
     }
 
     /// Appends the record key.
     pub(crate) fn write(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
         self.head.write(out);
-        self.columns.write(row, out, &mut |_, _| {})?;
+        self.write_payload(&self.columns, row, out)?;
         out.extend_from_slice(self.close);
         Ok(())
     }
 
     /// Appends the key as the value of a header.
     pub(crate) fn write_header(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
-        self.header.write(row, out, &mut |_, _| {})
+        self.write_payload(&self.header, row, out)
+    }
+
+    fn write_payload(
+        &self,
+        columns: &RowPlan,
+        row: Row<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RowError> {
+        columns.write(row, out, &mut |_, _| {})?;
+        if let Some(field) = &self.table_field {
+            out.pop();
+            field.write(out);
+        }
+        Ok(())
     }
 
     /// False only if the keys of both rows are the same for sure.
     pub(crate) fn may_differ(&self, new: Row<'_>, old: Row<'_>) -> bool {
         self.columns.may_differ(new, old)
     }
+}
+
+/// Adds the field that names the table to the schema of a key.
+fn append_field(name: &str, schema: &mut Schema, table: &Table) -> Result<(), EnvelopeError> {
+    let Parts::Fields(fields) = &mut schema.parts else { return Ok(()) };
+    if fields.iter().any(|(other, _)| other == name) {
+        return Err(EnvelopeError::KeyFieldCollision {
+            table: format!("{}.{}", table.schema, table.name),
+            field: name.to_owned(),
+        });
+    }
+    fields.push(Schema::plain("string").field(name));
+    Ok(())
+}
+
+/// `,"name":"value"}`, without the comma if it is the only member.
+fn last_member(name: &str, value: &str, is_only: bool) -> Vec<u8> {
+    let mut member = if is_only { Vec::new() } else { vec![b','] };
+    json::string(name.as_bytes(), &mut member);
+    member.push(b':');
+    json::string(value.as_bytes(), &mut member);
+    member.push(b'}');
+    member
 }

@@ -17,11 +17,13 @@ mod heartbeat;
 mod key;
 mod message;
 mod names;
+mod naming;
 mod notice;
 mod notification;
 mod plan;
 mod position;
 mod record;
+mod rewrite;
 mod row;
 mod schema;
 mod settings;
@@ -36,11 +38,13 @@ pub use era::LostEras;
 pub use error::{Class, EnvelopeError};
 pub use heartbeat::HeartbeatPlan;
 pub use message::MessagePlan;
+pub use naming::{KeyField, TopicForm, TopicNaming, TopicParts, TopicRouting};
 pub use notice::{Notice, NoticeKind};
 pub use notification::{Notification, NotificationPlan};
 pub use plan::TablePlan;
 pub use position::{SnapshotMarker, SourcePosition};
 pub use record::{Header, OldRow, Record, Scratch};
+pub use rewrite::{Rewrite, RewriteError};
 pub use settings::{
     BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
     FormatSettings, HstoreHandling, IntervalHandling, NameAdjustment, SkippedOperations,

@@ -11,19 +11,60 @@ use crate::settings::NameAdjustment;
 /// Kafka's limit for a topic name, in characters.
 const TOPIC_CHARACTERS_MAX: usize = 249;
 
-/// Topic of a table: the parts joined, every character Kafka does not take replaced by `_`.
+/// What becomes of a character that a topic's name cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It is an underscore.
+    Underscore,
+    /// It is `_u` and its number in hexadecimal; so is the underscore itself.
+    Unicode,
+}
+
+/// Topic of the parts joined, every character Kafka does not take replaced by `_`.
 pub(crate) fn topic(parts: &[&str], delimiter: &str) -> String {
-    let mut topic = String::new();
-    for character in parts.join(delimiter).chars() {
-        if character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-') {
-            topic.push(character);
-        } else {
-            // Java counts a character beyond the basic plane as two.
-            (0..character.len_utf16()).for_each(|_| topic.push('_'));
+    sanitized(&parts.join(delimiter), Unfit::Underscore)
+}
+
+/// A name with what Kafka does not take replaced, and not longer than Kafka takes.
+pub(crate) fn sanitized(name: &str, unfit: Unfit) -> String {
+    let mut topic = String::with_capacity(name.len());
+    // Java counts a character beyond the basic plane as two.
+    for unit in name.encode_utf16() {
+        let legal = ascii(unit).filter(|&character| {
+            is_topic_character(character) && !(character == '_' && unfit == Unfit::Unicode)
+        });
+        match (legal, unfit) {
+            (Some(character), _) => topic.push(character),
+            (None, Unfit::Underscore) => topic.push('_'),
+            (None, Unfit::Unicode) => escape(unit, &mut topic),
         }
     }
     topic.truncate(TOPIC_CHARACTERS_MAX);
     topic
+}
+
+/// Whether Kafka takes the name.
+pub(crate) fn is_legal_topic(name: &str) -> bool {
+    !matches!(name, "" | "." | "..")
+        && name.len() <= TOPIC_CHARACTERS_MAX
+        && name.chars().all(is_topic_character)
+}
+
+fn is_topic_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+}
+
+fn ascii(unit: u16) -> Option<char> {
+    u8::try_from(unit).ok().filter(u8::is_ascii).map(char::from)
+}
+
+/// Appends a UTF-16 unit in the place of a character that a name cannot have.
+///
+/// Debezium pads short numbers by two zeros and those of three digits not at all.
+fn escape(unit: u16, out: &mut String) {
+    let zeros = if unit <= 0xFF { "00" } else { "" };
+    // Writing to a String cannot fail.
+    let _ = write!(out, "_u{zeros}{unit:x}");
 }
 
 /// Name of a column: one that is itself in quotes loses them.
@@ -56,7 +97,7 @@ fn adjusted(name: &str, adjustment: NameAdjustment, dotted: bool) -> String {
     };
     let mut out = String::with_capacity(name.len());
     for (index, unit) in name.encode_utf16().enumerate() {
-        let ascii = u8::try_from(unit).ok().filter(u8::is_ascii).map(char::from);
+        let ascii = ascii(unit);
         let legal = ascii.filter(|&character| match character {
             '_' => keeps_underscores,
             '.' => dotted && index > 0,
@@ -69,12 +110,7 @@ fn adjusted(name: &str, adjustment: NameAdjustment, dotted: bool) -> String {
                 out.extend(['_', digit]);
             }
             (None, _) if keeps_underscores => out.push('_'),
-            (None, _) => {
-                // Debezium pads short numbers by two zeros and those of three digits not at all.
-                let zeros = if unit <= 0xFF { "00" } else { "" };
-                // Writing to a String cannot fail.
-                let _ = write!(out, "_u{zeros}{unit:x}");
-            }
+            (None, _) => escape(unit, &mut out),
         }
     }
     out

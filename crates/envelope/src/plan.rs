@@ -51,12 +51,10 @@ struct Event<'a> {
 impl TablePlan {
     /// Prepares everything that stays the same for all rows.
     ///
-    /// Errors: [`EnvelopeError::KeyColumn`]; [`EnvelopeError::Placeholder`].
+    /// Errors: [`EnvelopeError::KeyColumn`]; [`EnvelopeError::Placeholder`]; [`EnvelopeError::TopicName`];
+    /// [`EnvelopeError::FieldCollision`]; [`EnvelopeError::KeyFieldCollision`].
     pub fn compile(table: Table, settings: &Arc<EncoderSettings>) -> Result<Self, EnvelopeError> {
-        let topic = names::topic(
-            &[&settings.topic_prefix, &table.schema, &table.name],
-            &settings.topic_delimiter,
-        );
+        let topic = settings.legal_topic_of(&table.schema, &table.name)?;
         let placeholder = Placeholder::parse(&settings.unavailable_value_placeholder)?;
         let unmapped = settings.unmapped_types;
         let context = |format| Context { settings, format, placeholder: &placeholder, unmapped };

@@ -132,6 +132,11 @@ impl RowPlan {
         Ok(())
     }
 
+    /// Whether the object has no members.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// Columns that were asked for and are not in it.
     pub(crate) fn omitted(&self) -> &[usize] {
         &self.omitted

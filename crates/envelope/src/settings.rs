@@ -3,6 +3,7 @@
 //!
 //! Source: Debezium documentation, "PostgreSQL connector properties"; Kafka Connect, `JsonConverterConfig`.
 
+use crate::naming::TopicNaming;
 use crate::record::Header;
 
 /// How rows become records. [`EncoderSettings::new`] gives Debezium's defaults.
@@ -16,6 +17,8 @@ pub struct EncoderSettings {
     pub connector_version: String,
     /// `topic.delimiter`.
     pub topic_delimiter: String,
+    /// `topic.naming.strategy`.
+    pub topic_naming: TopicNaming,
     /// `key.converter.*`.
     pub key: FormatSettings,
     /// `value.converter.*`.
@@ -65,6 +68,7 @@ impl EncoderSettings {
             database: database.to_owned(),
             connector_version: connector_version.to_owned(),
             topic_delimiter: ".".to_owned(),
+            topic_naming: TopicNaming::default(),
             key: FormatSettings::default(),
             value: FormatSettings::default(),
             decimal_handling: DecimalHandling::Precise,

@@ -14,6 +14,7 @@ mod identities;
 mod identity;
 mod incremental;
 pub mod keys;
+mod naming;
 mod notification;
 mod page;
 mod pattern;
@@ -202,7 +203,8 @@ impl Settings {
         let store = store::read(values, environment, &name);
         let slot = source::slot(values);
         let publication = source::publication(values);
-        let encoder = events::encoder(values, &topic_prefix);
+        let mut encoder = events::encoder(values, &topic_prefix);
+        encoder.topic_naming = naming::read(values, &mut notes);
         let context_prefix = values.given("context.message.prefix").map(str::to_owned);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
         let tables = TableFilter::read(values);
@@ -291,15 +293,9 @@ impl Settings {
         Feedback { status_interval: self.status_interval }
     }
 
-    /// The topic of a table, as the encoder names it: Kafka takes letters, digits, `.`, `_` and `-`, at most 249 of them.
+    /// The topic of a table.
     pub fn topic_of(&self, schema: &str, table: &str) -> String {
-        let name =
-            [self.encoder.topic_prefix.as_str(), schema, table].join(&self.encoder.topic_delimiter);
-        let legal = |character: char| {
-            let legal = character.is_ascii_alphanumeric() || "._-".contains(character);
-            if legal { character } else { '_' }
-        };
-        name.chars().map(legal).take(249).collect()
+        self.encoder.topic_of(schema, table)
     }
 
     /// Everything that decides which changes the stream has, as text: a position inside a transaction counts changes, so it

@@ -63,7 +63,8 @@ fn java_only(construct: &str) -> PatternError {
     PatternError::JavaOnly(construct.to_owned())
 }
 
-fn translate(java: &str) -> Result<String, PatternError> {
+/// The same expression in the dialect of `regex`.
+pub(super) fn translate(java: &str) -> Result<String, PatternError> {
     let mut output = String::with_capacity(java.len() + 8);
     let mut rest = java;
     let mut in_class = 0_usize;

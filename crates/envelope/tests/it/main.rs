@@ -12,6 +12,7 @@ mod compare;
 mod defaults;
 mod extremes;
 mod fixture;
+mod naming;
 mod promises;
 mod replay;
 

@@ -16,6 +16,7 @@ mod incremental;
 mod key_change;
 mod keys_of_their_time;
 mod messages;
+mod naming;
 mod oracle;
 mod replica_identity;
 mod restart;

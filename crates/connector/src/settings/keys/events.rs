@@ -184,10 +184,36 @@ pub(super) const TOPICS: &[Key] = &[
         "10000",
         "a topic name is computed once per version of a table",
     ),
-    not_yet(
+    supported(
         "topic.naming.strategy",
         "io.debezium.schema.SchemaTopicNamingStrategy",
-        "leave it out: topics are named `<topic.prefix>.<schema>.<table>`",
+        "How topics of tables, and the schemas of their records, are named: `io.debezium.schema.SchemaTopicNamingStrategy` (`<topic.prefix>.<schema>.<table>`), `…SchemaUnicodeTopicNamingStrategy` (the same, `_` and what Kafka does not take written as `_u` and its number in hexadecimal, which keeps names apart), `…SchemaRegexTopicNamingStrategy` (the same as the first, then rewritten by `topic.regex`), and `…DefaultTopicNamingStrategy`, `…DefaultUnicodeTopicNamingStrategy`, `…DefaultRegexTopicNamingStrategy`, which leave the schema out. Tables may come to share a topic; `tributary check` says which.",
+    ),
+    supported(
+        "topic.regex",
+        "",
+        "For the strategies that rewrite names, and required there: a regular expression. The name of a topic that it matches as a whole is rewritten; others stay.",
+    ),
+    supported(
+        "topic.replacement",
+        "",
+        "What takes the place of the first match; `$1` and `${name}` stand for groups. If it leaves nothing, the name stays.",
+    ),
+    supported(
+        "topic.key.enforce.uniqueness",
+        "true",
+        "For the strategies that rewrite names: every key, also that of a table without one, has a field beside its columns that says of which table it is.",
+    ),
+    supported("topic.key.field.name", "__dbz__physicalTableIdentifier", "Name of that field."),
+    supported(
+        "topic.key.field.regex",
+        "",
+        "A regular expression for its value, which is the name the topic would have had: where it matches as a whole, `topic.key.field.replacement` takes its place.",
+    ),
+    supported(
+        "topic.key.field.replacement",
+        "",
+        "What takes the place of the first match; required with `topic.key.field.regex`.",
     ),
     supported(
         "topic.creation.default.partitions",
