@@ -168,6 +168,7 @@ async fn source(
         via_root: settings.publication.via_partition_root,
         snapshot: settings.snapshot.mode.reads_tables(),
         batches: settings.read.has_batches(),
+        snapshot_columns: columns::read_by_snapshot(&connection, &summaries, settings).await?,
     };
     let findings = preflight::check(&connection, &expectations).await?;
     let mut findings: Vec<Finding> = findings

@@ -46,4 +46,4 @@ pub use captured::{Powers, SharedTopic, operations, published, select, shared_to
 pub use error::{Class, ConnectorError};
 pub use lifecycle::run;
 pub use provision::identity_statements;
-pub use shape::table_of;
+pub use shape::{read_by_snapshot, table_of};

@@ -53,7 +53,25 @@ pub(crate) fn join(relation: &Relation, version: &Version, settings: &Settings) 
     }
 }
 
-/// The relation a snapshot reads: all columns, generated ones too, which the stream leaves out before PostgreSQL 18.
+/// The table with the columns a snapshot reads: those that are captured, and those of its keys.
+pub fn read_by_snapshot(description: &TableDescription, settings: &Settings) -> TableDescription {
+    let (schema, name) = (&description.schema, &description.name);
+    let message_key = settings.message_keys.for_table(schema, name).unwrap_or_default();
+    let in_key = |attnum| description.keys.iter().any(|key| key.columns.contains(&attnum));
+    let mut read = description.clone();
+    read.columns.retain(|column| {
+        settings.columns.captures(schema, name, &column.name)
+            || message_key.contains(&column.name)
+            || in_key(column.attnum)
+    });
+    if read.columns.is_empty() {
+        // A line of COPY has at least one value.
+        read.columns.extend(description.columns.first().cloned());
+    }
+    read
+}
+
+/// The relation of a description: generated columns too, which the stream leaves out before PostgreSQL 18.
 pub(crate) fn relation_of(description: &TableDescription) -> Relation {
     let identity: &[String] = match description.replica_identity {
         ReplicaIdentity::Default => description.primary_key.as_deref().unwrap_or_default(),

@@ -282,15 +282,18 @@ impl Tables {
         self.by_oid.get(&oid)
     }
 
-    /// Plan and topic of a table that is described by the catalog alone, as a snapshot reads it. What it is now is kept.
-    pub(crate) async fn compile_described(
+    /// Plan and topic of a table that is described by the catalog alone, as a snapshot reads it: with the columns of the
+    /// plan's table and no others. What the table is now is kept.
+    pub(crate) async fn compile_for_snapshot(
         &mut self,
         description: &TableDescription,
         transaction: &mut Transaction,
     ) -> Result<CapturedTable, ConnectorError> {
-        let version = Version::of(description);
-        let table = self.join(&shape::relation_of(description), &version);
-        self.history.keep(description.oid, version, transaction)?;
+        let table = {
+            let read = shape::read_by_snapshot(description, &self.settings);
+            self.join(&shape::relation_of(&read), &Version::of(&read))
+        };
+        self.history.keep(description.oid, Version::of(description), transaction)?;
         self.compile(table).await
     }
 

@@ -2,12 +2,13 @@
 //!
 //! Method: the encoder compiles each table, and what it has to say of them is the finding.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use connector::settings::Settings;
 use envelope::{Notice, TablePlan};
 use postgres::catalog::{self, TableSummary};
-use postgres::{Connection, PostgresError};
+use postgres::{Connection, PostgresError, TableName};
 
 use super::{Finding, Severity, failure, finding};
 
@@ -30,6 +31,24 @@ pub(super) async fn check(
         }
     }
     Ok(findings)
+}
+
+/// The columns that a snapshot reads of each table.
+pub(super) async fn read_by_snapshot(
+    connection: &Connection,
+    tables: &[TableSummary],
+    settings: &Settings,
+) -> Result<HashMap<TableName, Vec<String>>, PostgresError> {
+    let mut read = HashMap::new();
+    for table in tables {
+        let Some(description) = catalog::describe_table(connection, table.oid).await? else {
+            continue;
+        };
+        let columns = connector::read_by_snapshot(&description, settings).columns;
+        let columns = columns.into_iter().map(|column| column.name).collect();
+        read.insert(table.table_name(), columns);
+    }
+    Ok(read)
 }
 
 fn warning(notice: &Notice) -> Finding {

@@ -22,12 +22,12 @@ impl Gatherer {
         read_row(table, at, values, transaction, scratch, *record_bytes_max)
     }
 
-    /// Plan and topic of a table as a snapshot reads it.
-    pub(crate) async fn compile_described(
+    /// Plan and topic of a table as a snapshot reads it: with the columns of the plan's table.
+    pub(crate) async fn compile_for_snapshot(
         &mut self,
         description: &TableDescription,
     ) -> Result<CapturedTable, ConnectorError> {
-        self.tables.compile_described(description, &mut self.transaction).await
+        self.tables.compile_for_snapshot(description, &mut self.transaction).await
     }
 }
 

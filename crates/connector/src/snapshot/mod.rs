@@ -20,7 +20,7 @@ use std::time::Instant;
 use pgoutput::Oid;
 use postgres::catalog::{self, TableDescription};
 use postgres::snapshot::{self, CopyQuery, plan_chunks};
-use postgres::{Connection, TableName};
+use postgres::{Connection, TableName, quote_identifier};
 use tracing::{info, warn};
 
 use self::read::Chunk;
@@ -54,7 +54,7 @@ pub(crate) async fn take(
         rows_estimated: plan.tables.iter().filter_map(|table| table.summary.estimated_rows).sum(),
         ..SnapshotStatus::default()
     };
-    let (tables, chunks) = prepare(&plan.tables, settings, gatherer).await?;
+    let (tables, chunks) = Box::pin(prepare(&plan.tables, settings, gatherer)).await?;
     let mut blocks = read::start(plan.exported, chunks, settings);
     let as_of = AsOf {
         unix_us: clock::unix_ns() / 1000,
@@ -118,7 +118,7 @@ async fn prepare(
     settings: &Settings,
     gatherer: &mut Gatherer,
 ) -> Result<(Vec<(CapturedTable, usize)>, Vec<Chunk>), ConnectorError> {
-    let mut tables = Vec::new();
+    let mut tables: Vec<(CapturedTable, usize)> = Vec::new();
     let mut chunks = Vec::new();
     for SnapshotTable { summary, select } in wanted {
         let control = gatherer.tables().control();
@@ -129,8 +129,11 @@ async fn prepare(
             info!(connector.name = %settings.name, "table `{}` has no columns: its rows say nothing, and are not read", description.table_name());
             continue;
         }
+        let captured = gatherer.compile_for_snapshot(&description).await?;
         let columns: Vec<String> =
-            description.columns.iter().map(|column| column.name.clone()).collect();
+            captured.plan.table().columns.iter().map(|column| column.name.clone()).collect();
+        tables.push((captured, 0));
+        let control = gatherer.tables().control();
         let max_threads = settings.snapshot.max_threads;
         let queries = match select {
             Some(select) => vec![overridden(&description, columns, select)],
@@ -138,14 +141,16 @@ async fn prepare(
                 && catalog::has_inheritors(control, summary.oid).await? =>
             {
                 // Without ONLY, the rows of inheriting tables are among those of the table.
-                let all = format!("SELECT * FROM {}", description.table_name().quoted());
+                let all = select_of(&description, &columns);
                 vec![overridden(&description, columns, &all)]
             }
             None => table_queries(control, summary.oid, &columns, max_threads).await?,
         };
-        let count = queries.len();
-        chunks.extend(queries.into_iter().map(|query| Chunk { table: tables.len(), query }));
-        tables.push((gatherer.compile_described(&description).await?, count));
+        if let Some((_, count)) = tables.last_mut() {
+            *count = queries.len();
+        }
+        let table = tables.len() - 1;
+        chunks.extend(queries.into_iter().map(|query| Chunk { table, query }));
     }
     Ok((tables, chunks))
 }
@@ -157,6 +162,12 @@ fn names(tables: &[(CapturedTable, usize)]) -> String {
         format!("{}.{}", table.schema, table.name)
     });
     names.collect::<Vec<_>>().join(",")
+}
+
+/// The rows of a table and of those that inherit from it.
+fn select_of(table: &TableDescription, columns: &[String]) -> String {
+    let columns: Vec<String> = columns.iter().map(|column| quote_identifier(column)).collect();
+    format!("SELECT {} FROM {}", columns.join(", "), table.table_name().quoted())
 }
 
 /// One query for the rows of a statement.

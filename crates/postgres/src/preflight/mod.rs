@@ -71,6 +71,8 @@ pub struct Expectations {
     pub snapshot: bool,
     /// Whether it reads in batches when it is far behind.
     pub batches: bool,
+    /// The columns it reads of them; of a table that is not here, all.
+    pub snapshot_columns: HashMap<TableName, Vec<String>>,
 }
 
 /// Checks everything and reports everything, worst first.

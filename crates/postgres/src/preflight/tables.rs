@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use pgoutput::Oid;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::Check;
 use super::Severity::{Error, Warning};
@@ -25,6 +26,9 @@ SELECT c.oid, has_table_privilege(c.oid, 'SELECT'), has_schema_privilege(c.relna
        pg_has_role(c.relowner, 'USAGE'), row_security_active(c.oid) \
 FROM pg_class c WHERE c.oid = ANY($1)";
 
+const COLUMNS: &str = "\
+SELECT bool_and(has_column_privilege($1::oid, listed.name, 'SELECT')) FROM unnest($2::text[]) listed(name)";
+
 impl Check<'_> {
     pub(super) async fn tables(&mut self) -> Result<(), PostgresError> {
         let mut present = Vec::new();
@@ -39,7 +43,7 @@ impl Check<'_> {
             self.persistence(table);
             self.partitioning(table);
             if let Some(privileges) = privileges.get(&table.oid) {
-                self.readable(table, privileges);
+                self.readable(table, privileges).await?;
             }
             self.identity(table).await?;
             self.key(table).await?;
@@ -99,13 +103,18 @@ impl Check<'_> {
         }
     }
 
-    fn readable(&mut self, table: &TableSummary, privileges: &Privileges) {
+    async fn readable(
+        &mut self,
+        table: &TableSummary,
+        privileges: &Privileges,
+    ) -> Result<(), PostgresError> {
         if !self.expectations.snapshot {
-            return;
+            return Ok(());
         }
         let name = table.table_name();
         let user = quote_identifier(&self.server.user);
-        if !privileges.schema_usage || !privileges.select {
+        let select = privileges.select || self.may_read_columns(table).await?;
+        if !privileges.schema_usage || !select {
             let message =
                 format!("role `{}` may not read it, which the snapshot needs", self.server.user);
             let usage = if privileges.schema_usage {
@@ -121,6 +130,18 @@ impl Check<'_> {
             let fix = format!("ALTER ROLE {user} BYPASSRLS;");
             self.find("PG056", Error, name.to_string(), message, Some(fix));
         }
+        Ok(())
+    }
+
+    /// Whether the role may read the columns that are wanted of a table it may not read as a whole.
+    async fn may_read_columns(&self, table: &TableSummary) -> Result<bool, PostgresError> {
+        let Some(columns) = self.expectations.snapshot_columns.get(&table.table_name()) else {
+            return Ok(false);
+        };
+        let parameters: [&(dyn ToSql + Sync); 2] = [&table.oid.0, columns];
+        let rows =
+            self.connection.query("read the role's privileges", COLUMNS, &parameters).await?;
+        Ok(rows.first().is_some_and(|row| row.get::<_, Option<bool>>(0) == Some(true)))
     }
 
     /// Updates and deletes of a published table without identity fail in the application.

@@ -1,5 +1,7 @@
 //! Each finding, provoked once.
 
+use std::collections::HashMap;
+
 use embedded::PostgresOptions;
 use postgres::preflight::{Expectations, Finding, PublicationOwner, Severity, check};
 use postgres::publication::{PublicationTables, PublishOperations};
@@ -13,13 +15,18 @@ fn expect(tables: &[&str]) -> Expectations {
         slot: slot_name("s"),
         publication: "p".to_owned(),
         publication_owner: PublicationOwner::Filtered,
-        publication_tables: PublicationTables::Exactly(tables.clone()),
+        publication_tables: exactly(&tables),
         tables,
         publish: PublishOperations { truncate: false, ..PublishOperations::ALL },
         via_root: false,
         snapshot: true,
         batches: true,
+        snapshot_columns: HashMap::new(),
     }
+}
+
+fn exactly(tables: &[TableName]) -> PublicationTables {
+    PublicationTables::Exactly(tables.iter().cloned().map(Into::into).collect())
 }
 
 async fn findings(sql: &Connection, expectations: &Expectations) -> Vec<Finding> {
@@ -124,7 +131,7 @@ async fn a_plain_role_is_told_every_grant_it_needs() {
     let config = config(&server).with_user("cdc").with_dbname("postgres");
     let sql = connect(&config).await.unwrap();
     let tables = vec![TableName::new("app", "a")];
-    let publication_tables = PublicationTables::Exactly(tables.clone());
+    let publication_tables = exactly(&tables);
     let expectations = Expectations { tables, publication_tables, ..expect(&[]) };
     let found = findings(&sql, &expectations).await;
     assert_eq!(
@@ -299,4 +306,27 @@ async fn a_way_in_that_lets_only_sql_through_is_found() {
     let found = findings(&sql, &expect(&[])).await;
     assert_eq!(found[0].code, "PG052", "{found:?}");
     assert!(fix(&found[0]).contains("host \"postgres\" \"postgres\""), "{}", fix(&found[0]));
+}
+
+/// Whoever captures two columns of three needs to read no more than those.
+#[tokio::test]
+async fn a_role_that_may_read_only_what_is_captured_is_enough() {
+    let server = server().await;
+    let admin = session(&server).await;
+    admin
+        .batch_execute(
+            "CREATE ROLE cdc LOGIN REPLICATION; CREATE TABLE a (id int PRIMARY KEY, note text, secret text);
+             GRANT SELECT (id, note) ON a TO cdc; CREATE PUBLICATION p FOR TABLE a",
+        )
+        .await
+        .unwrap();
+    let sql = connect(&config(&server).with_user("cdc").with_dbname("postgres")).await.unwrap();
+    let publication_owner = PublicationOwner::Existing;
+    let whole = Expectations { publication_owner, ..expect(&["a"]) };
+    let found = findings(&sql, &whole).await;
+    assert!(codes(&found).contains(&("PG043", "public.a")), "{found:?}");
+    let columns = vec!["id".to_owned(), "note".to_owned()];
+    let snapshot_columns = [(TableName::new("public", "a"), columns)].into();
+    let found = findings(&sql, &Expectations { snapshot_columns, ..whole }).await;
+    assert!(!codes(&found).contains(&("PG043", "public.a")), "{found:?}");
 }
