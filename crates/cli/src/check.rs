@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::process::ExitCode;
 
-use connector::Powers;
 use connector::settings::{Autocreate, Settings};
+use connector::{Powers, Pushdown};
 use kafka::{Client, NewTopic};
 use postgres::TableName;
 use postgres::catalog::TableSummary;
@@ -154,6 +154,7 @@ async fn source(
     let server = postgres::catalog::server(&connection).await?;
     let powers = Powers { version_num: server.version_num, superuser: server.user_is_superuser };
     let tables: Vec<TableName> = summaries.iter().map(TableSummary::table_name).collect();
+    let (pushdown, parts) = pushdown(&connection, settings, &summaries).await;
     let expectations = Expectations {
         slot: settings.slot.name.clone(),
         publication: settings.publication.name.clone(),
@@ -163,7 +164,7 @@ async fn source(
             Autocreate::Disabled | Autocreate::NoTables => PublicationOwner::Existing,
         },
         tables: tables.clone(),
-        publication_tables: connector::published(settings, &summaries, &all, powers),
+        publication_tables: connector::published(settings, &summaries, &all, powers, &pushdown),
         publish: connector::operations(settings),
         via_root: settings.publication.via_partition_root,
         snapshot: settings.snapshot.mode.reads_tables(),
@@ -185,14 +186,15 @@ async fn source(
             fix: finding.fix,
         })
         .collect();
+    findings.extend(parts);
     findings.extend(columns::check(&connection, &summaries, settings).await?);
     findings.extend(arrangements(&connection, &summaries, settings).await);
-    if tables.is_empty() {
-        findings.push(Finding {
-            severity: Severity::Error,
     findings.extend(connector::shared_topics(settings, &summaries).iter().map(|shared| {
         finding(Severity::Warning, &format!("topic {}", shared.topic), shared.to_string())
     }));
+    if tables.is_empty() {
+        findings.push(Finding {
+            severity: Severity::Error,
             code: "CL011".to_owned(),
             subject: settings.source.dbname().to_owned(),
             message: format!("no table of the database matches {}", settings.tables),
@@ -203,6 +205,24 @@ async fn source(
         });
     }
     Ok((tables, findings))
+}
+
+/// What the publication would leave out, and what is to be said of it.
+async fn pushdown(
+    connection: &postgres::Connection,
+    settings: &Settings,
+    tables: &[TableSummary],
+) -> (Pushdown, Vec<Finding>) {
+    match Pushdown::plan(connection, settings, tables).await {
+        Ok(pushdown) => {
+            let findings = pushdown.remarks.iter().map(|remark| {
+                finding(Severity::Warning, &remark.table.to_string(), remark.to_string())
+            });
+            let findings = findings.collect();
+            (pushdown, findings)
+        }
+        Err(error) => (Pushdown::default(), vec![failure(settings.source.dbname(), &error)]),
+    }
 }
 
 /// What a start would change or refuse because of settings about the tables as a whole.

@@ -10,6 +10,7 @@ use postgres::TableName;
 use postgres::catalog::{Persistence, TableKind, TableSummary};
 use postgres::publication::{PublicationTables, PublishOperations};
 
+use crate::pushdown::Pushdown;
 use crate::settings::{Autocreate, Settings};
 
 /// The tables that are captured, in the order a snapshot reads them.
@@ -40,7 +41,6 @@ fn ancestors(oid: Oid, parents: &HashMap<Oid, Oid>) -> impl Iterator<Item = Oid>
     std::iter::successors(parents.get(&oid).copied(), |parent| parents.get(parent).copied())
 }
 
-/// What decides whether a publication may take in whole schemas.
 /// Topics that several tables go to although the keys of their records do not tell the tables apart.
 pub fn shared_topics(settings: &Settings, captured: &[TableSummary]) -> Vec<SharedTopic> {
     let mut tables: BTreeMap<String, Vec<TableName>> = BTreeMap::new();
@@ -82,6 +82,7 @@ impl fmt::Display for SharedTopic {
     }
 }
 
+/// What decides whether a publication may take in whole schemas.
 #[derive(Clone, Copy, Debug)]
 pub struct Powers {
     /// `server_version_num`; `FOR TABLES IN SCHEMA` exists from 15 on.
@@ -102,6 +103,7 @@ pub fn published(
     captured: &[TableSummary],
     all: &[TableSummary],
     powers: Powers,
+    pushdown: &Pushdown,
 ) -> PublicationTables {
     let signals = settings.signals.as_ref().map(|signals| &signals.table);
     let signals = all
@@ -112,10 +114,13 @@ pub fn published(
         Autocreate::AllTables => PublicationTables::All,
         Autocreate::NoTables => PublicationTables::Exactly(Vec::new()),
         Autocreate::Filtered | Autocreate::Disabled => {
-            let schemas = whole_schemas(settings, all, powers);
+            let mut schemas = whole_schemas(settings, all, powers);
+            if pushdown.has_column_lists() {
+                schemas.clear();
+            }
             let rest = captured.iter().chain(signals);
             let rest = rest.filter(|table| !schemas.contains(&table.schema));
-            let tables: Vec<TableName> = rest.map(TableSummary::table_name).collect();
+            let tables = rest.map(|table| pushdown.of(table.table_name())).collect();
             if schemas.is_empty() {
                 PublicationTables::Exactly(tables)
             } else {
@@ -138,7 +143,9 @@ fn whole_schemas(settings: &Settings, all: &[TableSummary], powers: Powers) -> V
     schemas.dedup();
     schemas.retain(|schema| {
         let there = all.iter().filter(|table| table.schema == *schema);
+        // What is published with its schema has no row filter.
         settings.tables.captures_whatever(schema)
+            && !settings.publication.pushdown.filters_schema(schema)
             && there.into_iter().all(|table| {
                 settings.tables.captures(schema, &table.name) || table.name == "spatial_ref_sys"
             })

@@ -198,6 +198,16 @@ pub enum ConnectorError {
         /// How many may.
         tables_max: usize,
     },
+    /// A row filter cannot be what it should.
+    #[error("[CO041] tributary.row.filter.{table} cannot be used: {why}\n  fix: {fix}")]
+    RowFilter {
+        /// The table, as the key names it.
+        table: String,
+        /// Why not.
+        why: String,
+        /// What to do.
+        fix: &'static str,
+    },
     /// A stage of the pipeline is gone without saying why.
     #[error(
         "[CO030] the {stage} stage ended unexpectedly\n  fix: none needed, the connector starts again from its checkpoint; please report it"
@@ -240,7 +250,8 @@ impl ConnectorError {
             | Self::SlotRenamed { .. }
             | Self::RecordTooLarge { .. }
             | Self::IdentityAmbiguous { .. }
-            | Self::TooManyTables { .. } => Class::Definite,
+            | Self::TooManyTables { .. }
+            | Self::RowFilter { .. } => Class::Definite,
         }
     }
 
@@ -267,6 +278,7 @@ impl ConnectorError {
             Self::RecordTooLarge { .. } => "CO022",
             Self::IdentityAmbiguous { .. } => "CO023",
             Self::TooManyTables { .. } => "CO024",
+            Self::RowFilter { .. } => "CO041",
             Self::StageEnded { .. } => "CO030",
         }
     }

@@ -26,6 +26,7 @@ mod pipeline;
 pub mod position;
 mod progress;
 mod provision;
+mod pushdown;
 mod reselect;
 pub mod settings;
 mod shape;
@@ -46,4 +47,5 @@ pub use captured::{Powers, SharedTopic, operations, published, select, shared_to
 pub use error::{Class, ConnectorError};
 pub use lifecycle::run;
 pub use provision::identity_statements;
+pub use pushdown::{Pushdown, PushdownRemark};
 pub use shape::{read_by_snapshot, table_of};

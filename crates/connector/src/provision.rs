@@ -4,13 +4,15 @@
 //! In: settings and the captured tables. Out: statements that were run, each said in the log.
 //! Never: a statement where nothing differs; anything before whoever ran before us is fenced.
 
+use postgres::Connection;
 use postgres::catalog::{self, TableKind, TableSummary};
 use postgres::identity::{self, WantedIdentity};
-use postgres::{Connection, publication};
+use postgres::publication::{self, PublicationState, PublicationTables};
 use tracing::{info, warn};
 
 use crate::captured::{self, Powers, SharedTopic};
 use crate::error::ConnectorError;
+use crate::pushdown::Pushdown;
 use crate::settings::{Autocreate, Settings};
 
 /// Ends the start, or warns, when more tables fit than `guardrail.collections.max` allows.
@@ -27,8 +29,6 @@ pub(crate) fn guard(settings: &Settings, found: usize) -> Result<(), ConnectorEr
     Ok(())
 }
 
-/// Sets the replica identities of `replica.identity.autoset.values` where they differ.
-pub(crate) async fn replica_identities(
 /// Says so if tables share a topic whose keys do not tell them apart.
 pub(crate) fn look_for_shared_topics(settings: &Settings, captured: &[TableSummary]) {
     for shared in captured::shared_topics(settings, captured) {
@@ -36,6 +36,8 @@ pub(crate) fn look_for_shared_topics(settings: &Settings, captured: &[TableSumma
     }
 }
 
+/// Sets the replica identities of `replica.identity.autoset.values` where they differ.
+pub(crate) async fn replica_identities(
     control: &Connection,
     settings: &Settings,
     captured: &[TableSummary],
@@ -112,7 +114,8 @@ pub(crate) async fn publication(
     let powers = Powers { version_num: server.version_num, superuser: server.user_is_superuser };
     let all = catalog::list_tables(control).await?;
     look_for_signals(settings, &all);
-    let tables = captured::published(settings, captured, &all, powers);
+    let pushdown = Pushdown::plan(control, settings, captured).await?;
+    let tables = captured::published(settings, captured, &all, powers, &pushdown);
     let operations = captured::operations(settings);
     if operations.update || operations.delete {
         warn_of_refused_updates(settings, captured, &all);
@@ -128,16 +131,44 @@ pub(crate) async fn publication(
             .into());
         }
         (Autocreate::Filtered, Some(found)) => {
+            heed_others(settings, &found, &tables)?;
             publication::alter_statements(&found, &tables, operations, via_root)
         }
         (Autocreate::Disabled | Autocreate::NoTables | Autocreate::AllTables, Some(_)) => {
             Vec::new()
         }
-        (_, None) => vec![publication::create_statement(name, &tables, operations, via_root)],
+        (_, None) => publication::create_statements(name, &tables, operations, via_root),
     };
+    for remark in &pushdown.remarks {
+        warn!(connector.name = %settings.name, code = remark.code, table = %remark.table, "table {}: {remark}", remark.table);
+    }
     for statement in &statements {
         info!(connector.name = %settings.name, publication.name = %name, "runs: {statement}");
     }
     publication::apply(control, &statements).await?;
+    Ok(())
+}
+
+/// Column lists and row filters that somebody else gave to tables of the publication stay. One in the place of a row filter
+/// ends the start: rows might leave the database that should not.
+fn heed_others(
+    settings: &Settings,
+    found: &PublicationState,
+    wanted: &PublicationTables,
+) -> Result<(), ConnectorError> {
+    for left in publication::left_alone(found, wanted) {
+        let table = &left.table;
+        if left.row_filter.is_some() {
+            return Err(ConnectorError::RowFilter {
+                table: table.to_string(),
+                why: format!(
+                    "publication {} has the table already, with a column list or a row filter that somebody else made",
+                    found.name
+                ),
+                fix: "take the table out of the publication, the next start adds it again; or write the condition there yourself and remove this key",
+            });
+        }
+        warn!(connector.name = %settings.name, code = "PG072", table = %table, "[PG072] table {table} has a column list or a row filter in publication {} that somebody else made, it stays as it is", found.name);
+    }
     Ok(())
 }

@@ -13,7 +13,7 @@ use kafka::Transaction;
 use pgoutput::{Lsn, Oid, Relation, RelationColumn, Xid};
 use postgres::Connection;
 use postgres::catalog::{self, ColumnDescription, TableDescription, TypeDescription};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::error::ConnectorError;
 use crate::history::Version;
@@ -21,6 +21,7 @@ use crate::history::log::History;
 use crate::history::order::{Order, Point};
 use crate::history::reading::{Reading, writers};
 use crate::history::resolve::{Certainty, Evidence, resolve};
+use crate::pushdown;
 use crate::reselect::Reselect;
 use crate::settings::Settings;
 use crate::shape;
@@ -267,6 +268,9 @@ impl Tables {
         };
         self.settles_at = self.settles_at.into_iter().chain(reading.settles_at()).min();
         self.readings.insert(oid, reading);
+        if let Some(now) = &now {
+            self.look_for_unpublished(&relation, now);
+        }
         let table = self.join(&relation, &version);
         self.history.keep(oid, version, transaction)?;
         let known = self.get(oid);
@@ -360,6 +364,15 @@ impl Tables {
             }
         }
         table
+    }
+
+    /// Says so if the stream lacks captured columns because they came after the publication's column list.
+    fn look_for_unpublished(&self, relation: &Relation, now: &TableDescription) {
+        let lacking = pushdown::unpublished(relation, now, &self.settings);
+        if !lacking.is_empty() {
+            let (schema, table) = (&relation.namespace, &relation.name);
+            warn!(connector.name = %self.settings.name, code = "PG073", schema, table, "[PG073] events of {schema}.{table} lack {} here, which came after the column list of the publication; a start of the connector brings the list up to date", lacking.join(", "));
+        }
     }
 
     /// A transaction is in the log a moment before its work can be seen.

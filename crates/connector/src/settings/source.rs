@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use postgres::{ConnectionConfig, PostgresError, SlotName};
 
+use super::Note;
 use super::environment::Environment;
 use super::problem::Problem;
+use super::pushdown::PushdownSettings;
 use super::values::{Choice, Values};
 
 /// The replication slot.
@@ -45,6 +47,8 @@ pub struct PublicationSettings {
     pub via_partition_root: bool,
     /// `tributary.publication.future.tables`.
     pub future_tables: bool,
+    /// `tributary.publication.pushdown`.
+    pub pushdown: PushdownSettings,
 }
 
 /// How to reach the source, from URL or keys; `application_name` names the connector.
@@ -217,7 +221,7 @@ fn stream_params(values: &mut Values<'_>) -> Vec<(String, String)> {
 }
 
 /// `publication.*`.
-pub(super) fn publication(values: &mut Values<'_>) -> PublicationSettings {
+pub(super) fn publication(values: &mut Values<'_>, notes: &mut Vec<Note>) -> PublicationSettings {
     let name = values.text("publication.name").unwrap_or_default().to_owned();
     if name.len() > 63 {
         values.invalid(
@@ -245,6 +249,7 @@ pub(super) fn publication(values: &mut Values<'_>) -> PublicationSettings {
         mode,
         via_partition_root: values.flag("publish.via.partition.root"),
         future_tables: values.flag("tributary.publication.future.tables"),
+        pushdown: PushdownSettings::read(values, mode, notes),
     }
 }
 

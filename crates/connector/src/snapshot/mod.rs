@@ -135,7 +135,7 @@ async fn prepare(
         tables.push((captured, 0));
         let control = gatherer.tables().control();
         let max_threads = settings.snapshot.max_threads;
-        let queries = match select {
+        let mut queries = match select {
             Some(select) => vec![overridden(&description, columns, select)],
             None if settings.snapshot.inherited_rows == InheritedRows::Repeated
                 && catalog::has_inheritors(control, summary.oid).await? =>
@@ -146,6 +146,12 @@ async fn prepare(
             }
             None => table_queries(control, summary.oid, &columns, max_threads).await?,
         };
+        let pushdown = &settings.publication.pushdown;
+        if let Some(condition) = pushdown.row_filter(&summary.schema, &summary.name) {
+            for query in &mut queries {
+                query.predicate = Some(condition.to_owned());
+            }
+        }
         if let Some((_, count)) = tables.last_mut() {
             *count = queries.len();
         }

@@ -6,7 +6,8 @@ use super::{Check, PublicationOwner};
 use crate::catalog::TableSummary;
 use crate::name::quote_identifier;
 use crate::publication::{
-    PublicationState, PublicationTables, alter_statements, create_statement, read,
+    PublicationState, PublicationTables, alter_statements, create_statement, create_statements,
+    left_alone, options_statement, read, remade,
 };
 use crate::{PostgresError, TableName};
 
@@ -20,6 +21,7 @@ impl Check<'_> {
             (PublicationOwner::AllTables, Some(state)) if state.all_tables => self.content(&state),
             (PublicationOwner::AllTables, state) => self.all_tables(state.as_ref()),
             (PublicationOwner::Filtered, None) => {
+                self.parts_to_come();
                 self.may_create().await?;
                 self.may_add(&self.expectations.tables.clone()).await?;
             }
@@ -42,9 +44,8 @@ impl Check<'_> {
     fn content(&mut self, state: &PublicationState) {
         let expected = self.expectations;
         let name = quote_identifier(&expected.publication);
-        let published = |table: &TableName| {
-            state.published_tables.contains(table) || state.tables.contains(table)
-        };
+        let published =
+            |table: &TableName| state.published_tables.contains(table) || state.lists(table);
         let missing: Vec<TableName> = expected
             .tables
             .iter()
@@ -70,14 +71,14 @@ impl Check<'_> {
                 "it does not publish {}: those changes would not arrive",
                 lacking.join(", ")
             );
-            let fix = set_options(self.options_only(state));
+            let fix = options_statement(state, wanted, expected.via_root);
             self.find("PG057", Warning, self.subject(), message, fix);
         } else if state.via_root != expected.via_root {
             let message = format!(
                 "publish_via_partition_root is {}: partitioned tables appear under other names than expected",
                 state.via_root
             );
-            let fix = set_options(self.options_only(state));
+            let fix = options_statement(state, wanted, expected.via_root);
             self.find("PG058", Warning, self.subject(), message, fix);
         }
     }
@@ -153,8 +154,21 @@ impl Check<'_> {
             published_tables: self.known.keys().cloned().collect(),
             publish,
             via_root,
+            comment: None,
         };
         self.not_captured(&would_be);
+    }
+
+    /// A publication that holds parts of tables, and does not exist yet.
+    fn parts_to_come(&mut self) {
+        let expected = self.expectations;
+        let (name, tables) = (&expected.publication, &expected.publication_tables);
+        let statements = create_statements(name, tables, expected.publish, expected.via_root);
+        // The second statement is the comment, which only parts of tables have.
+        if statements.len() > 1 {
+            let message = "it holds parts of tables; a start runs the statements below";
+            self.find("PG046", Info, self.subject(), message, Some(statements.join(" ")));
+        }
     }
 
     async fn may_create(&mut self) -> Result<(), PostgresError> {
@@ -197,6 +211,15 @@ impl Check<'_> {
     async fn would_alter(&mut self, state: &PublicationState) -> Result<(), PostgresError> {
         let expected = self.expectations;
         let tables = &expected.publication_tables;
+        for table in left_alone(state, tables) {
+            let message = "somebody else gave it a column list or a row filter in the publication, which stays as it is";
+            let fix = format!(
+                "ALTER PUBLICATION {} DROP TABLE {};  -- if that is not wanted any more: a start adds it again",
+                quote_identifier(&expected.publication),
+                table.table.quoted()
+            );
+            self.find("PG072", Warning, table.table.to_string(), message, Some(fix));
+        }
         let statements = alter_statements(state, tables, expected.publish, expected.via_root);
         if statements.is_empty() {
             return Ok(());
@@ -218,31 +241,14 @@ impl Check<'_> {
         let added: Vec<TableName> = expected
             .tables
             .iter()
-            .filter(|table| !state.tables.contains(table) && !state.schemas.contains(&table.schema))
+            .filter(|table| !state.lists(table) && !state.schemas.contains(&table.schema))
             .cloned()
+            .chain(remade(state, tables))
             .collect();
         self.may_add(&added).await
-    }
-
-    /// What would have to be altered if only the options mattered.
-    fn options_only(&self, state: &PublicationState) -> Vec<String> {
-        let tables = if state.all_tables {
-            PublicationTables::All
-        } else {
-            PublicationTables::Schemas {
-                schemas: state.schemas.clone(),
-                tables: state.tables.clone(),
-            }
-        };
-        let expected = self.expectations;
-        alter_statements(state, &tables, expected.publish, expected.via_root)
     }
 
     fn subject(&self) -> String {
         format!("publication {}", self.expectations.publication)
     }
-}
-
-fn set_options(statements: Vec<String>) -> Option<String> {
-    statements.into_iter().next()
 }

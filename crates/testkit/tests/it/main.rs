@@ -18,6 +18,7 @@ mod keys_of_their_time;
 mod messages;
 mod naming;
 mod oracle;
+mod pushdown;
 mod replica_identity;
 mod restart;
 mod run;

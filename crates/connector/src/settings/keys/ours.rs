@@ -79,6 +79,16 @@ pub(super) const KEYS: &[Key] = &[
         "Where the lists admit every table of a schema, whatever its name, the publication takes in the schema as a whole, so that a new table is captured from its first change on, as in Debezium (PostgreSQL 15 and later, and only a superuser may do it; otherwise new tables join at the next start). PostgreSQL then refuses updates of new tables without replica identity, too. Connectors made by flags have `false`.",
     ),
     supported(
+        "tributary.publication.pushdown",
+        "off",
+        "What the publication leaves out, so that it never leaves the database (PostgreSQL 15 and later): `columns`, the columns that are not captured, by column lists, where that is safe; `rows`, the rows that `tributary.row.filter.<table>` does not want; both; or `off`. It needs `publication.autocreate.mode=filtered`. From then on PostgreSQL refuses some statements that change a table's columns, its primary key or its replica identity: read docs/guides/pushdown.md before.",
+    ),
+    supported(
+        "tributary.row.filter.<table>",
+        "",
+        "A condition, as after WHERE, for the rows of the captured table `schema.table`: columns without the table's name, built-in functions only, and, unless updates and deletes are skipped, only columns of the replica identity. Stream and snapshot both heed it. Needs `rows` in `tributary.publication.pushdown`.",
+    ),
+    supported(
         "context.message.prefix",
         "",
         "A transactional logical message with this prefix and a JSON object as its content gives headers to every event that follows in its transaction: `traceparent` and `tracestate` as such, the rest in `tributary.context`. Such messages are no events of their own. See docs/guides/context.md. Connectors made by flags have `tributary.context`.",
