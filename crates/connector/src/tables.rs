@@ -4,6 +4,8 @@
 //! made anew whenever the server describes it again, or what was in doubt about it is settled.
 //! Never: a fact of the catalog that is newer than the stream; [`resolve`] decides that.
 
+mod described;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use kafka::Transaction;
 use pgoutput::{Lsn, Oid, Relation, RelationColumn, Xid};
 use postgres::Connection;
 use postgres::catalog::{self, ColumnDescription, TableDescription, TypeDescription};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::error::ConnectorError;
 use crate::history::Version;
@@ -21,7 +23,6 @@ use crate::history::log::History;
 use crate::history::order::{Order, Point};
 use crate::history::reading::{Reading, writers};
 use crate::history::resolve::{Certainty, Evidence, resolve};
-use crate::pushdown;
 use crate::reselect::Reselect;
 use crate::settings::Settings;
 use crate::shape;
@@ -286,42 +287,6 @@ impl Tables {
         self.by_oid.get(&oid)
     }
 
-    /// Plan and topic of a table that is described by the catalog alone, as a snapshot reads it: with the columns of the
-    /// plan's table and no others. What the table is now is kept.
-    pub(crate) async fn compile_for_snapshot(
-        &mut self,
-        description: &TableDescription,
-        transaction: &mut Transaction,
-    ) -> Result<CapturedTable, ConnectorError> {
-        let table = {
-            let read = shape::read_by_snapshot(description, &self.settings);
-            self.join(&shape::relation_of(&read), &Version::of(&read))
-        };
-        self.history.keep(description.oid, Version::of(description), transaction)?;
-        self.compile(table).await
-    }
-
-    /// Plan and topic of a table whose rows are read while the stream runs.
-    pub(crate) async fn compile_chunk(
-        &mut self,
-        description: &TableDescription,
-    ) -> Result<CapturedTable, ConnectorError> {
-        let table = self.join(&shape::relation_of(description), &Version::of(description));
-        self.compile(table).await
-    }
-
-    /// Keeps what such a table is where its rows are sent, unless the stream has told of it already.
-    pub(crate) fn keep_unless_known(
-        &mut self,
-        description: &TableDescription,
-        transaction: &mut Transaction,
-    ) -> Result<(), ConnectorError> {
-        match self.history.get(description.oid) {
-            Some(_) => Ok(()),
-            None => self.history.keep(description.oid, Version::of(description), transaction),
-        }
-    }
-
     /// What is to be known of columns since this was last asked.
     pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
@@ -364,15 +329,6 @@ impl Tables {
             }
         }
         table
-    }
-
-    /// Says so if the stream lacks captured columns because they came after the publication's column list.
-    fn look_for_unpublished(&self, relation: &Relation, now: &TableDescription) {
-        let lacking = pushdown::unpublished(relation, now, &self.settings);
-        if !lacking.is_empty() {
-            let (schema, table) = (&relation.namespace, &relation.name);
-            warn!(connector.name = %self.settings.name, code = "PG073", schema, table, "[PG073] events of {schema}.{table} lack {} here, which came after the column list of the publication; a start of the connector brings the list up to date", lacking.join(", "));
-        }
     }
 
     /// A transaction is in the log a moment before its work can be seen.

@@ -37,12 +37,36 @@ impl Gatherer {
     pub(crate) async fn ask_for_chunk(&mut self) -> Result<(), ConnectorError> {
         while let Some(request) = self.position().requests.incremental.first().cloned() {
             if let Some(table) = self.requested_oid(&request.table).await? {
-                self.incremental.ask(query(request, table));
+                let query = self.chunk_query(request, table);
+                self.incremental.ask(query);
                 return Ok(());
             }
             self.finish_table(0, ScanStatus::UnknownSchema).await?;
         }
         Ok(())
+    }
+
+    /// What to read next of a table. Where an earlier one of the same name stood means nothing for this one.
+    fn chunk_query(&self, request: IncrementalRequest, table: Oid) -> ChunkQuery {
+        let progress = request.progress.filter(|progress| progress.oid == table.0);
+        let (after, until) =
+            progress.map_or((None, None), |progress| (progress.after, progress.until));
+        let RequestedTable { schema, name, filter } = request.table;
+        let published = self.settings.publication.pushdown.row_filter(&schema, &name);
+        let filter = match (filter, published) {
+            (Some(asked), Some(published)) => Some(format!("({published}) AND ({asked})")),
+            (asked, published) => asked.or_else(|| published.map(str::to_owned)),
+        };
+        ChunkQuery {
+            table,
+            surrogate_key: request.surrogate_key,
+            filter,
+            after,
+            until,
+            rows_max: 0,
+            blocks_max: 0,
+            bytes_max: 0,
+        }
     }
 
     /// The captured table of this name, as the catalog has it now.
@@ -95,12 +119,12 @@ impl Gatherer {
     }
 
     fn here(&self, chunk: Chunk) -> Result<Here, ConnectorError> {
-        let Chunk { description, seen, order, lines, is_last, block_mark, until, began_again } =
-            chunk;
+        let Chunk { description, columns, seen, order, lines, .. } = chunk;
+        let Chunk { is_last, block_mark, until, began_again, .. } = chunk;
         // Debezium reads on until a chunk is empty, and readers of its marks can tell.
         let reads_on = self.settings.incremental.marks.is_some() && block_mark.is_none();
         let is_last = is_last && (!reads_on || lines.is_empty());
-        let window = Window::new(&description, seen, order, lines);
+        let window = Window::new(&description, columns, seen, order, lines);
         let end = match block_mark {
             Some(mark) => Some(mark),
             None => window.end()?,
@@ -172,6 +196,8 @@ impl Gatherer {
         for line in window.into_lines() {
             let mut values = Row::new();
             copy_text::split_line(&line, &mut unescaped, &mut values)?;
+            // Behind the columns of the table may be a surrogate key.
+            values.truncate(table.plan.table().columns.len());
             read_row(table, &at, &values, transaction, scratch, *record_bytes_max)?;
         }
         Ok(())
@@ -328,22 +354,6 @@ impl Gatherer {
         let names: Vec<String> =
             waiting.map(|request| request.table.table_name().to_string()).collect();
         names.join(",")
-    }
-}
-
-/// What to read next of a table. Where an earlier one of the same name stood means nothing for this one.
-fn query(request: IncrementalRequest, table: Oid) -> ChunkQuery {
-    let progress = request.progress.filter(|progress| progress.oid == table.0);
-    let (after, until) = progress.map_or((None, None), |progress| (progress.after, progress.until));
-    ChunkQuery {
-        table,
-        surrogate_key: request.surrogate_key,
-        filter: request.table.filter,
-        after,
-        until,
-        rows_max: 0,
-        blocks_max: 0,
-        bytes_max: 0,
     }
 }
 

@@ -23,6 +23,7 @@ mod reader;
 mod window;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pgoutput::{Change, ChangeKind, Lsn, Oid, Relation, Xid};
@@ -108,7 +109,7 @@ pub(crate) struct Here {
 
 impl Incremental {
     /// Starts with nothing asked for. `resumes` says that a checkpoint tells what to read.
-    pub(crate) fn new(settings: &Settings, resumes: bool) -> Self {
+    pub(crate) fn new(settings: &Arc<Settings>, resumes: bool) -> Self {
         Self {
             settings: settings.incremental.clone(),
             reader: Reader::new(settings, resumes),

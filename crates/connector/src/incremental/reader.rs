@@ -4,10 +4,12 @@
 //! With `read.only=false` it writes Debezium's marks into the signal table, before and after each chunk; nothing here needs them.
 //! Source: Debezium documentation, `incremental.snapshot.watermarking.strategy`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postgres::catalog::TableDescription;
 use postgres::chunk::{Chunk, ChunkQuery, ChunkReader, unfinished_transactions};
-use postgres::{Class, ConnectionConfig, PostgresError, SlotName, quote_literal};
+use postgres::{Class, PostgresError, quote_literal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -15,6 +17,7 @@ use uuid::Uuid;
 
 use crate::error::ConnectorError;
 use crate::settings::{MarkStrategy, Marks, Settings};
+use crate::shape;
 
 /// How often it is looked whether transactions are over.
 const UNFINISHED_PAUSE: Duration = Duration::from_millis(100);
@@ -43,9 +46,7 @@ pub(crate) struct Answer {
 
 /// The connector's end of the task.
 pub(super) struct Reader {
-    source: ConnectionConfig,
-    slot: SlotName,
-    marks: Option<Marks>,
+    settings: Arc<Settings>,
     /// Transactions may have been delivered that nobody remembers.
     resumes: bool,
     running: Option<Running>,
@@ -59,14 +60,8 @@ struct Running {
 }
 
 impl Reader {
-    pub(super) fn new(settings: &Settings, resumes: bool) -> Self {
-        Self {
-            source: settings.source.clone(),
-            slot: settings.slot.name.clone(),
-            marks: settings.incremental.marks.clone(),
-            resumes,
-            running: None,
-        }
+    pub(super) fn new(settings: &Arc<Settings>, resumes: bool) -> Self {
+        Self { settings: Arc::clone(settings), resumes, running: None }
     }
 
     /// Asks for a chunk. What was asked for before is still answered; says `false` while too much of that is left.
@@ -74,9 +69,8 @@ impl Reader {
         let running = match &mut self.running {
             Some(running) => running,
             None => self.running.insert(start(Work {
-                source: self.source.clone(),
-                slot: self.slot.clone(),
-                marks: self.marks.clone(),
+                settings: Arc::clone(&self.settings),
+                marks: self.settings.incremental.marks.clone(),
                 resumes: self.resumes,
             })),
         };
@@ -94,8 +88,7 @@ impl Reader {
 }
 
 struct Work {
-    source: ConnectionConfig,
-    slot: SlotName,
+    settings: Arc<Settings>,
     marks: Option<Marks>,
     resumes: bool,
 }
@@ -134,7 +127,7 @@ impl Work {
         if let Some(open) = reader {
             return Ok(open);
         }
-        let open = ChunkReader::open(&self.source, &self.slot).await?;
+        let open = ChunkReader::open(&self.settings.source, &self.settings.slot.name).await?;
         if std::mem::take(&mut self.resumes) {
             wait_for_unfinished(&open).await?;
         }
@@ -146,7 +139,12 @@ impl Work {
         reader: &ChunkReader,
         query: &ChunkQuery,
     ) -> Result<Option<Chunk>, PostgresError> {
-        let Some(marks) = &self.marks else { return reader.read(query).await };
+        let settings = Arc::clone(&self.settings);
+        let wanted = move |table: &TableDescription| {
+            let read = shape::read_by_snapshot(table, &settings);
+            read.columns.into_iter().map(|column| column.name).collect()
+        };
+        let Some(marks) = &self.marks else { return reader.read(query, &wanted).await };
         let id = Uuid::new_v4();
         let opened_at = now(reader).await?;
         if let Err(error) = reader.connection().run(MARK, &open_mark(marks, id, &opened_at)).await {
@@ -158,9 +156,9 @@ impl Work {
                 marks.table
             );
             self.marks = None;
-            return reader.read(query).await;
+            return reader.read(query, &wanted).await;
         }
-        let chunk = reader.read(query).await;
+        let chunk = reader.read(query, &wanted).await;
         let closed_at = now(reader).await?;
         let close = close_mark(marks, id, &opened_at, &closed_at);
         reader.connection().run(MARK, &close).await?;

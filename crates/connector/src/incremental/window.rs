@@ -45,6 +45,7 @@ impl Window {
     /// The rows as they were read.
     pub(crate) fn new(
         table: &TableDescription,
+        columns: Vec<String>,
         seen: CatalogHorizon,
         order: Order,
         lines: Vec<Bytes>,
@@ -53,8 +54,8 @@ impl Window {
         Self {
             seen,
             order,
-            columns: table.columns.iter().map(|column| column.name.clone()).collect(),
-            identity: identity(table),
+            identity: identity(table, &columns),
+            columns,
             lines: lines.into_iter().map(Some).collect(),
             places: None,
             bytes,
@@ -188,9 +189,9 @@ fn write_part(value: Option<&[u8]>, out: &mut Vec<u8>) {
 }
 
 /// The columns an old row of the stream can be told by. Under FULL it has all of them: the key is enough if there is one,
-/// and else rows that look alike are alike.
-fn identity(table: &TableDescription) -> Vec<usize> {
-    let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
+/// and else rows that look alike in what is read of them are alike.
+fn identity(table: &TableDescription, columns: &[String]) -> Vec<usize> {
+    let place = |name: &String| columns.iter().position(|column| column == name);
     let places = |names: &Vec<String>| names.iter().filter_map(place).collect::<Vec<_>>();
     let primary_key = table.primary_key.as_ref().map(places);
     match table.replica_identity {
@@ -200,8 +201,8 @@ fn identity(table: &TableDescription) -> Vec<usize> {
         }
         // The stream leaves generated columns out before PostgreSQL 18.
         ReplicaIdentity::Full => primary_key.unwrap_or_else(|| {
-            let all = table.columns.iter().enumerate();
-            all.filter(|(_, column)| !column.generated).map(|(place, _)| place).collect()
+            let stored = table.columns.iter().filter(|column| !column.generated);
+            stored.filter_map(|column| place(&column.name)).collect()
         }),
         ReplicaIdentity::Nothing => Vec::new(),
     }

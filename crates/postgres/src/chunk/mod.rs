@@ -50,8 +50,10 @@ pub struct ChunkQuery {
 /// What was read.
 #[derive(Debug)]
 pub struct Chunk {
-    /// The table as the snapshot saw it. The values of a line are those of its columns, in order.
+    /// The table as the snapshot saw it.
     pub description: TableDescription,
+    /// The columns of a line: those that are wanted, then a surrogate key that is not among them.
+    pub columns: Vec<String>,
     /// Which transactions the snapshot saw; what it saw had committed before `read_at`, where a record of the log ends.
     pub seen: CatalogHorizon,
     /// How the table is read.
@@ -94,11 +96,16 @@ impl ChunkReader {
         &self.connection
     }
 
-    /// Reads one chunk; `None` if the table does not exist (any more).
+    /// Reads one chunk; `None` if the table does not exist (any more). `wanted` says which columns, one at least, with those of
+    /// every key.
     ///
     /// Errors: what the server says to the condition or the table; the session can go on after it.
-    pub async fn read(&self, query: &ChunkQuery) -> Result<Option<Chunk>, PostgresError> {
-        let read = self.read_in_transaction(query).await;
+    pub async fn read(
+        &self,
+        query: &ChunkQuery,
+        wanted: &(dyn Fn(&TableDescription) -> Vec<String> + Sync),
+    ) -> Result<Option<Chunk>, PostgresError> {
+        let read = self.read_in_transaction(query, wanted).await;
         let end = if read.is_ok() { "COMMIT" } else { "ROLLBACK" };
         let ended = self.connection.run(ACTION, end).await;
         let chunk = read?;
@@ -109,14 +116,17 @@ impl ChunkReader {
     async fn read_in_transaction(
         &self,
         query: &ChunkQuery,
+        wanted: &(dyn Fn(&TableDescription) -> Vec<String> + Sync),
     ) -> Result<Option<Chunk>, PostgresError> {
         let Some(description) = self.lock(query.table).await? else { return Ok(None) };
+        let columns = wanted(&description);
         // Of the transaction's one snapshot, which the first look under the lock has taken.
         let mut seen = catalog::horizon(&self.connection, &self.slot).await?;
         seen.read_at = end_of_records(seen.read_at, self.log_page_bytes);
         let order = Order::of(&description, query.surrogate_key.as_deref());
         let mut chunk = Chunk {
             description,
+            columns,
             seen,
             order,
             lines: Vec::new(),
@@ -126,7 +136,13 @@ impl ChunkReader {
             began_again: false,
         };
         match chunk.order.clone() {
-            Order::Key(columns) => self.read_by_key(query, &columns, &mut chunk).await?,
+            _ if chunk.columns.is_empty() => chunk.is_last = true,
+            Order::Key(key) => {
+                let more = key.iter().filter(|name| !chunk.columns.contains(name));
+                let more: Vec<String> = more.cloned().collect();
+                chunk.columns.extend(more);
+                self.read_by_key(query, &key, &mut chunk).await?;
+            }
             Order::Ctid => self.read_by_ctid(query, &mut chunk).await?,
         }
         Ok(Some(chunk))
@@ -187,7 +203,7 @@ impl ChunkReader {
             };
             chunk.until = Some(Mark::Key { columns: columns.to_vec(), values });
         }
-        let sql = key_query(&chunk.description, columns, query, after, chunk.until.as_ref());
+        let sql = key_query(chunk, columns, query, after);
         let is_cut = self.copy(&sql, query.bytes_max, &mut chunk.lines).await?;
         chunk.is_last = !is_cut && chunk.lines.len() < query.rows_max;
         Ok(())
@@ -224,8 +240,7 @@ impl ChunkReader {
             }
         }
         let end = block.saturating_add(query.blocks_max.max(1)).min(blocks);
-        let sql =
-            leaf.query(&chunk.description, block..end, query.filter.as_deref(), self.server());
+        let sql = leaf.query(&chunk.columns, block..end, query.filter.as_deref(), self.server());
         // A range of blocks is read whole: where a row would be cut off there is no key to go on from.
         self.copy(&sql, usize::MAX, &mut chunk.lines).await?;
         let (of, filenode) = (leaf.oid.0, leaf.filenode);

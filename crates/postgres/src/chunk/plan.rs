@@ -9,7 +9,7 @@ use std::ops::Range;
 use pgoutput::{Lsn, Oid};
 use serde::{Deserialize, Serialize};
 
-use super::ChunkQuery;
+use super::{Chunk, ChunkQuery};
 use crate::TableName;
 use crate::catalog::{TableDescription, TableKind};
 use crate::name::{quote_identifier, quote_literal};
@@ -95,16 +95,15 @@ pub(super) fn last_key_query(
 
 /// The statement for the rows behind a key.
 pub(super) fn key_query(
-    table: &TableDescription,
+    chunk: &Chunk,
     key: &[String],
     query: &ChunkQuery,
     after: Option<&Mark>,
-    until: Option<&Mark>,
 ) -> String {
     let columns: Vec<String> = key.iter().map(|name| quote_identifier(name)).collect();
     let columns = columns.join(", ");
     let mut conditions = Vec::new();
-    for (operator, mark) in [(">", after), ("<=", until)] {
+    for (operator, mark) in [(">", after), ("<=", chunk.until.as_ref())] {
         if let Some(Mark::Key { values, .. }) = mark {
             let values: Vec<String> = values.iter().map(|value| quote_literal(value)).collect();
             conditions.push(format!("({columns}) {operator} ({})", values.join(", ")));
@@ -114,11 +113,8 @@ pub(super) fn key_query(
     let conditions = joined(&conditions);
     let rows_max = query.rows_max;
     let order = format!("ORDER BY {columns} LIMIT {rows_max}");
-    format!(
-        "COPY (SELECT {} FROM {}{conditions} {order}) TO STDOUT",
-        selected(table),
-        source(table)
-    )
+    let (selected, source) = (selected(&chunk.columns), source(&chunk.description));
+    format!("COPY (SELECT {selected} FROM {source}{conditions} {order}) TO STDOUT")
 }
 
 /// One table that holds rows.
@@ -131,10 +127,10 @@ pub(super) struct Leaf {
 }
 
 impl Leaf {
-    /// The statement for the rows of some of its blocks, with the columns of the table it belongs to.
+    /// The statement for the rows of some of its blocks.
     pub(super) fn query(
         &self,
-        table: &TableDescription,
+        columns: &[String],
         blocks: Range<u32>,
         filter: Option<&str>,
         server_version_num: u32,
@@ -152,13 +148,12 @@ impl Leaf {
         let mut conditions = vec![place];
         conditions.extend(filter.map(|filter| format!("({filter})")));
         let (from, conditions) = (self.name.quoted(), joined(&conditions));
-        format!("COPY (SELECT {} FROM ONLY {from}{conditions}) TO STDOUT", selected(table))
+        format!("COPY (SELECT {} FROM ONLY {from}{conditions}) TO STDOUT", selected(columns))
     }
 }
 
-fn selected(table: &TableDescription) -> String {
-    let columns: Vec<String> =
-        table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
+fn selected(columns: &[String]) -> String {
+    let columns: Vec<String> = columns.iter().map(|name| quote_identifier(name)).collect();
     columns.join(", ")
 }
 
@@ -194,7 +189,9 @@ mod tests {
     use pgoutput::{ReplicaIdentity, Xid};
 
     use super::*;
-    use crate::catalog::{ColumnDescription, KeyDescription, TypeDescription, TypeKind};
+    use crate::catalog::{
+        CatalogHorizon, ColumnDescription, KeyDescription, TypeDescription, TypeKind,
+    };
 
     fn column(attnum: i16, name: &str, not_null: bool) -> ColumnDescription {
         ColumnDescription {
@@ -275,9 +272,24 @@ mod tests {
             bytes_max: 1,
         };
         let (after, until) = (mark(&["1", "it's"]), mark(&["9", "\\"]));
-        let root = table(TableKind::PartitionedRoot, &[]);
+        let chunk = Chunk {
+            description: table(TableKind::PartitionedRoot, &[]),
+            columns: vec!["a".to_owned(), "b\"".to_owned(), "n".to_owned()],
+            seen: CatalogHorizon {
+                settled_before: None,
+                next_xid: 1,
+                in_progress: Vec::new(),
+                read_at: Lsn::ZERO,
+            },
+            order: Order::Key(columns.clone()),
+            lines: Vec::new(),
+            is_last: false,
+            block_mark: None,
+            until: Some(until),
+            began_again: false,
+        };
         assert_eq!(
-            key_query(&root, &columns, &query, Some(&after), Some(&until)),
+            key_query(&chunk, &columns, &query, Some(&after)),
             "COPY (SELECT \"a\", \"b\"\"\", \"n\" FROM \"s\".\"T\" WHERE (\"a\", \"b\"\"\") > ('1', 'it''s') \
              AND (\"a\", \"b\"\"\") <= ('9', E'\\\\') AND (n = 1 OR a = 'x') ORDER BY \"a\", \"b\"\"\" LIMIT 7) TO STDOUT"
         );

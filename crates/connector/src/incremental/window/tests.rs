@@ -70,7 +70,8 @@ fn seen(next_xid: u64, in_progress: &[u64], read_at: u64) -> CatalogHorizon {
 
 fn window(table: &TableDescription, seen: CatalogHorizon, lines: &[&str]) -> Window {
     let lines = lines.iter().map(|line| Bytes::from(format!("{line}\n"))).collect();
-    Window::new(table, seen, Order::Key(vec!["k".to_owned()]), lines)
+    let columns = vec!["k".to_owned(), "v".to_owned()];
+    Window::new(table, columns, seen, Order::Key(vec!["k".to_owned()]), lines)
 }
 
 fn changed(columns: &[&str], old: &[Option<&str>]) -> Note {
