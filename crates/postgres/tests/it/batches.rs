@@ -214,13 +214,17 @@ async fn log_of_others_moves_the_position() {
     let row = sql.query_one("SELECT pg_current_wal_flush_lsn()::text", &[]).await.unwrap();
     let target: Lsn = row.get::<_, &str>(0).parse().unwrap();
     let mut batches = open(&config, request(&sql, "s", created.consistent_point).await).await;
-    let BatchItem::Chunk(chunk) = batches.next().await.unwrap() else { panic!("no batch") };
-    assert!(chunk.session_began().is_some() && chunk.ends_batch());
-    let messages: Vec<_> = chunk.messages().collect();
-    let [ReplicationMessage::PrimaryKeepalive(keepalive)] = messages[..] else {
-        panic!("{messages:?}")
-    };
-    assert!(keepalive.wal_end >= target, "{} < {target}", keepalive.wal_end);
+    loop {
+        let BatchItem::Chunk(chunk) = batches.next().await.unwrap() else { panic!("no batch") };
+        // Servers before 15 send transactions that are empty for us.
+        match chunk.messages().last() {
+            Some(ReplicationMessage::PrimaryKeepalive(keepalive)) if chunk.ends_batch() => {
+                assert!(keepalive.wal_end >= target, "{} < {target}", keepalive.wal_end);
+                return;
+            }
+            _ => assert!(!chunk.ends_batch()),
+        }
+    }
 }
 
 #[tokio::test]
