@@ -89,7 +89,7 @@ async fn a_blocking_snapshot_that_dies_is_taken_again_and_no_change_is_lost_or_r
     let position = "select count(*) from pg_replication_slots where slot_name like '%\\_snapshot'";
     let events = eventually("the snapshot is over", DEADLINE, async || {
         process.expect_running()?;
-        let done = process.log().contains("snapshot of ");
+        let done = process.log().contains(" rows from 1 tables");
         let slots = session.text(position).await?;
         Ok(Seen::when(done && slots.as_deref() == Some("0"), || process.log_end()))
     });
@@ -145,6 +145,7 @@ async fn a_select_the_server_refuses_ends_its_snapshot_and_not_the_connector() -
     signal(&session, "b2", data).await?;
     session.run("insert into item values (2, 2)").await?;
     process.log_with("a blocking snapshot is given up", DEADLINE).await?;
+    process.log_with(" rows from 1 tables", DEADLINE).await?;
     let story = event::story(&database.events("public.item").await?);
     assert!(["r(1) c(2)", "c(2) r(1) r(2)"].contains(&story.as_str()), "{story}");
     process.terminate().await?;
