@@ -174,14 +174,16 @@ impl Script {
     fn widen_column(&mut self, table: usize) {
         let columns = self.tables[table].columns.iter();
         let changes = columns.flat_map(|column| {
-            let wider = column.of.wider.iter().filter_map(|sql| ColumnType::named(sql));
+            let of = |sql: &str| self.types.iter().find(|one| one.sql == sql);
+            let wider = column.of.wider.iter().filter_map(|sql| of(sql));
             let required = column.not_null;
             let fits = wider.filter(move |wider| !required || wider.may_be_required());
             fits.map(|wider| (column.name.clone(), wider)).collect::<Vec<_>>()
         });
         let Some((name, wider)) = changes.choose(&mut self.random) else { return };
+        let wider = *wider;
         for column in self.tables[table].columns.iter_mut().filter(|column| column.name == name) {
-            column.of = *wider;
+            column.of = wider;
         }
         let name = quoted(&name);
         self.ddl(table, &format!("alter column {name} type {0} using {name}::{0}", wider.sql));

@@ -27,6 +27,8 @@ pub struct ColumnType {
     pub(super) wider: &'static [&'static str],
     /// Its values are short and never stored out of line.
     pub(super) in_row: bool,
+    /// Debezium has 0 for some of its values in a column that is NOT NULL.
+    never_required: bool,
     values: Values,
 }
 
@@ -75,10 +77,16 @@ impl ColumnType {
         calls.choose(random).copied()
     }
 
-    /// The same, but never stored out of line where Debezium has null for an unchanged value that is.
+    /// The same, but never stored out of line where Debezium has null for an unchanged value that is, and never NOT NULL where
+    /// it has 0 for a moment that nanoseconds cannot count.
     pub(super) fn placed_for(mut self, settings: &[(String, String)]) -> Self {
-        let binary = settings.iter().find(|(key, _)| key == "binary.handling.mode");
-        self.values = match (binary.map_or("bytes", |(_, mode)| mode), self.sql) {
+        let mode = |name: &str| {
+            let found = settings.iter().find(|(key, _)| key == name);
+            found.map_or("", |(_, mode)| mode)
+        };
+        self.never_required = mode("time.precision.mode") == "nanoseconds"
+            && (self.sql == "timestamp" || self.sql.starts_with("timestamp("));
+        self.values = match (mode("binary.handling.mode"), self.sql) {
             ("base64" | "base64-url-safe", "bytea") => Values::Scalar(texts::bytea_short),
             ("base64" | "base64-url-safe" | "hex", "bytea[]") => Values::Array(texts::bytea_short),
             _ => return self,
@@ -93,13 +101,9 @@ impl ColumnType {
         const NO_PLACEHOLDER: [&str; 6] =
             ["numeric", "xml", "tsvector", "citext", "hstore", "ltree"];
         matches!(self.values, Values::Scalar(_))
+            && !self.never_required
             && !NO_PLACEHOLDER.contains(&self.sql)
             && !self.sql.ends_with("range")
-    }
-
-    /// The type named so in the table of types.
-    pub(super) fn named(sql: &str) -> Option<&'static Self> {
-        TYPES.iter().find(|found| found.sql == sql)
     }
 
     /// The type as a word that column names begin with.
@@ -126,15 +130,36 @@ pub(super) fn definitions() -> Vec<String> {
 }
 
 const fn scalar(sql: &'static str, value: Value) -> ColumnType {
-    ColumnType { sql, extension: None, wider: &[], in_row: false, values: Values::Scalar(value) }
+    ColumnType {
+        sql,
+        extension: None,
+        wider: &[],
+        in_row: false,
+        never_required: false,
+        values: Values::Scalar(value),
+    }
 }
 
 const fn array(sql: &'static str, element: Value) -> ColumnType {
-    ColumnType { sql, extension: None, wider: &[], in_row: false, values: Values::Array(element) }
+    ColumnType {
+        sql,
+        extension: None,
+        wider: &[],
+        in_row: false,
+        never_required: false,
+        values: Values::Array(element),
+    }
 }
 
 const fn full(sql: &'static str, element: Value) -> ColumnType {
-    ColumnType { sql, extension: None, wider: &[], in_row: false, values: Values::Full(element) }
+    ColumnType {
+        sql,
+        extension: None,
+        wider: &[],
+        in_row: false,
+        never_required: false,
+        values: Values::Full(element),
+    }
 }
 
 impl ColumnType {
