@@ -61,7 +61,7 @@ pub(super) const KEYS: &[Key] = &[
     supported(
         "tributary.read.batch.bytes.max",
         "33554432",
-        "Memory for rows of batches that wait to be encoded, and about as much as one batch brings. The server holds up to twice as much in `work_mem` of that session, and what a larger transaction brings beyond that in temporary files.",
+        "About as much as one batch brings. Of it up to 4 MB wait here to be encoded; the server holds up to twice as much in `work_mem` of that session, and what a larger transaction brings beyond that in temporary files.",
     ),
     supported(
         "tributary.read.switch.every.ms",

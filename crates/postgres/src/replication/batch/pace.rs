@@ -36,7 +36,7 @@ const MESSAGES_MAX: u64 = 1_000_000;
 /// What reading in batches may use, and what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Rows that wait here at most, and about as much as one batch brings.
+    /// About as much as one batch brings.
     pub bytes_max: usize,
     /// Nearer to the end of the log than this nothing is read in batches.
     pub behind_bytes_min: u64,

@@ -26,6 +26,9 @@ use crate::sqlstate::statement_error;
 /// Less room than this in the buffer is not worth a system call.
 const ROOM_BYTES_MIN: usize = 64 * 1024;
 
+/// Rows that wait for the consumer at most: enough for it to work while the server decodes the next batch.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What rows that wait are counted in.
 const ROOM_UNIT_BYTES: usize = 1024;
 
@@ -64,7 +67,7 @@ impl Reader {
         items: mpsc::Sender<Result<BatchItem, PostgresError>>,
         acknowledged: watch::Receiver<Lsn>,
     ) -> Self {
-        let room_units = (limits.bytes_max / ROOM_UNIT_BYTES).max(1);
+        let room_units = (limits.bytes_max.min(WAITING_BYTES_MAX) / ROOM_UNIT_BYTES).max(1);
         Self {
             copy,
             standing,
