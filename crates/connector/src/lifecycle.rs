@@ -106,7 +106,7 @@ fn pause(attempt: u32, wait_max: Duration) -> Duration {
 }
 
 /// A failure and the causes behind it, on one line each.
-pub(crate) fn chain(failure: &ConnectorError) -> String {
+pub(crate) fn chain(failure: &dyn Error) -> String {
     let mut text = failure.to_string();
     let mut cause = failure.source();
     while let Some(inner) = cause {

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
+use crate::lifecycle::chain;
 use crate::settings::Settings;
 use crate::source::{Over, Source};
 use crate::status::{Notice, StatusReporter};
@@ -256,16 +257,4 @@ impl Way {
         let control = gatherer.tables().control();
         Ok(catalog::horizon(control, &self.settings.slot.name).await?.read_at)
     }
-}
-
-/// An error and what is behind it, on one line each.
-fn chain(error: &PostgresError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str("\n  cause: ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

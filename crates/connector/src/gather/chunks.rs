@@ -18,6 +18,7 @@ use crate::append::Row;
 use crate::clock;
 use crate::error::ConnectorError;
 use crate::incremental::{Answer, Here, Window};
+use crate::lifecycle::chain;
 use crate::notification::{Aggregate, ScanStatus, Stage};
 use crate::position::{IncrementalProgress, IncrementalRequest, RequestedTable};
 use crate::signal::{Execute, Signal};
@@ -247,7 +248,7 @@ impl Gatherer {
             code,
             "the incremental snapshot of `{}` is given up, what was read of it stays: {}",
             request.table.table_name(),
-            crate::lifecycle::chain(&error.into())
+            chain(&error)
         );
         self.finish_table(rows, ScanStatus::SqlException).await?;
         Ok(Gathered::Records)

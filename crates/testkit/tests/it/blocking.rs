@@ -1,13 +1,12 @@
 //! Blocking snapshots: tables read again while streaming stands still, because a signal asks for it.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
 use testkit::event::Event;
 use testkit::session::Session;
 use testkit::stack::{Database, Stack};
 use testkit::wait::{DEADLINE, Seen, eventually};
 use testkit::{Result, event};
+
+use crate::item::{folded, table};
 
 /// A database whose connector streams without an initial snapshot, with a signal table.
 async fn database(label: &str, sql: &str) -> Result<(Database, Session)> {
@@ -22,27 +21,6 @@ async fn database(label: &str, sql: &str) -> Result<(Database, Session)> {
 async fn signal(session: &Session, id: &str, data: &str) -> Result<()> {
     let data = data.replace('\'', "''");
     session.run(&format!("insert into signals values ('{id}', 'execute-snapshot', '{data}')")).await
-}
-
-/// What a consumer that keeps the newest value of each key holds in the end.
-fn folded(events: &[Event]) -> BTreeMap<i64, Option<i64>> {
-    let mut rows = BTreeMap::new();
-    for event in events {
-        let id = event.key_payload()["id"].as_i64().unwrap_or_default();
-        let after = event.payload()["after"].clone();
-        if after == Value::Null {
-            rows.remove(&id);
-        } else {
-            rows.insert(id, after["n"].as_i64());
-        }
-    }
-    rows
-}
-
-async fn table(session: &Session) -> Result<BTreeMap<i64, Option<i64>>> {
-    let rows = session.rows("select id, n from item").await?;
-    let number = |text: &String| text.parse::<i64>().ok();
-    Ok(rows.iter().map(|row| (number(&row[0]).unwrap_or_default(), number(&row[1]))).collect())
 }
 
 /// Method: writers change every row while the snapshot is asked for; SIGKILL when a reader has seen rows of it.

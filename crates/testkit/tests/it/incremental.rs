@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use testkit::connector::Connector;
 use testkit::event::Event;
 use testkit::session::Session;
@@ -10,6 +9,8 @@ use testkit::stack::{Database, Stack};
 use testkit::tail::Tail;
 use testkit::wait::{DEADLINE, Seen, eventually};
 use testkit::{Result, event};
+
+use crate::item::{folded, table};
 
 const SIGNALS: &str = "create table signals (id varchar(42) primary key, type varchar(32) not null, data varchar(2048))";
 
@@ -34,27 +35,6 @@ async fn signal(session: &Session, id: &str, kind: &str, data: &str) -> Result<(
 async fn execute(session: &Session, id: &str, tables: &str) -> Result<()> {
     signal(session, id, "execute-snapshot", &format!(r#"{{"data-collections": ["{tables}"]}}"#))
         .await
-}
-
-/// What a consumer that keeps the newest value of each key holds in the end: `id` and `n`.
-fn folded(events: &[Event]) -> BTreeMap<i64, Option<i64>> {
-    let mut rows = BTreeMap::new();
-    for event in events {
-        let id = event.key_payload()["id"].as_i64().unwrap_or_default();
-        let after = event.payload()["after"].clone();
-        if after == Value::Null {
-            rows.remove(&id);
-        } else {
-            rows.insert(id, after["n"].as_i64());
-        }
-    }
-    rows
-}
-
-async fn table(session: &Session) -> Result<BTreeMap<i64, Option<i64>>> {
-    let rows = session.rows("select id, n from item").await?;
-    let number = |text: &String| text.parse::<i64>().ok();
-    Ok(rows.iter().map(|row| (number(&row[0]).unwrap_or_default(), number(&row[1]))).collect())
 }
 
 /// For each key `n` only grows, whoever brings it: a row of the snapshot never shows what the stream has passed.
@@ -148,6 +128,9 @@ async fn tables_of_every_kind_of_key_are_read_whole() -> Result<()> {
            create table uniq (id int not null, n int); create unique index on uniq (id);
            insert into uniq select i, i from generate_series(1, 50) i;
            create table empty (id int primary key);
+           create table made (id int primary key, twice int generated always as (id * 2) stored);
+           insert into made values (1), (2), (3);
+           create table nothing (); insert into nothing default values;
            create table "Odd ""Name" ("The Key" text collate "C" primary key, v int);
            insert into "Odd ""Name" values ('', 1), ('a\b', 2), (E'tab\there', 3), ('ä', 4), ('Z', 5);
            create table part (id int primary key, v text) partition by hash (id);
@@ -158,12 +141,14 @@ async fn tables_of_every_kind_of_key_are_read_whole() -> Result<()> {
     .await?;
     let connector = connector.set("incremental.snapshot.chunk.size", "7");
     let mut process = connector.start_streaming().await?;
-    execute(&session, "i1", "public[.](pair|plain|uniq|empty|odd.*|part.*)").await?;
+    execute(&session, "i1", "public[.](pair|plain|uniq|empty|made|nothing|odd.*|part.*)").await?;
     for (name, rows) in [
         ("pair", 100),
         ("plain", 3000),
         ("uniq", 50),
         ("empty", 0),
+        ("made", 3),
+        ("nothing", 0),
         ("Odd \"Name", 5),
         ("part_0", 0),
         ("part_1", 0),
@@ -187,6 +172,8 @@ async fn tables_of_every_kind_of_key_are_read_whole() -> Result<()> {
     let plain = database.events("public.plain").await?;
     assert_eq!(plain.len(), 3000);
     assert!(plain.iter().all(|event| event.key.is_none() && event.operation() == "r"));
+    let made = database.events("public.made").await?;
+    assert_eq!(made[2].payload()["after"]["twice"], 6);
     let odd = database.events("public.Odd__Name").await?;
     assert_eq!(event::story(&odd), "r() r(Z) r(a\\b) r(tab\there) r(ä)");
     let parts = database.events("public.part_0").await?.len()

@@ -13,6 +13,7 @@ mod golden;
 mod heartbeat;
 mod idle;
 mod incremental;
+mod item;
 mod key_change;
 mod keys_of_their_time;
 mod messages;
