@@ -114,6 +114,9 @@ enum Bench {
         /// Runs over the same WAL
         #[arg(long, default_value_t = 1)]
         runs: u32,
+        /// Connector settings, as `key=value`
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+        settings: Vec<(String, String)>,
     },
 }
 
@@ -142,7 +145,9 @@ async fn run(task: Task) -> Result<()> {
         Task::Differential(arguments) => differential::run(arguments).await,
         Task::Sink(arguments) => sink::jdbc(arguments).await,
         Task::Flink => sink::flink().await,
-        Task::Bench { bench: Bench::Drain { changes, runs } } => drain(changes, runs).await,
+        Task::Bench { bench: Bench::Drain { changes, runs, settings } } => {
+            drain(drain::Plan { changes, runs, settings }).await
+        }
     }
 }
 
@@ -204,11 +209,11 @@ async fn golden(arguments: GoldenArgs) -> Result<()> {
     golden::expect_all_pass(&reports)
 }
 
-async fn drain(changes: u64, runs: u32) -> Result<()> {
+async fn drain(plan: drain::Plan) -> Result<()> {
     connector::use_binary(connector::build(true)?)?;
     let settings = [("max_wal_size", "4GB"), ("checkpoint_timeout", "30min")];
     let stack = Stack::start(&settings).await?;
-    let report = drain::run(&stack, changes, runs, &narrate).await?;
+    let report = drain::run(&stack, &plan, &narrate).await?;
     narrate(&report.to_string());
     print(&serde_json::to_string_pretty(&report)?);
     stack.stop().await

@@ -78,15 +78,30 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs the drain `runs` times over the same WAL, each time with a connector and a slot of its own.
-pub async fn run(stack: &Stack, changes: u64, runs: u32, narrate: &dyn Fn(&str)) -> Result<Report> {
+/// What is drained, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Row changes, in transactions of ten.
+    pub changes: u64,
+    /// Runs over the same WAL.
+    pub runs: u32,
+    /// Connector settings beside those of the benchmark.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Runs the drain over the same WAL again and again, each time with a connector and a slot of its own.
+pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<Report> {
+    let changes = plan.changes;
     let database = stack.database("drain").await?;
     let session = database.session().await?;
     create_table(&session).await?;
     let mut connectors = Vec::new();
-    for number in 1..=runs {
+    for number in 1..=plan.runs {
         narrate(&format!("making slot {number} by a first run of the connector"));
-        let connector = connector(&database, number)?;
+        let mut connector = connector(&database, number)?;
+        for (key, value) in &plan.settings {
+            connector = connector.set(key, value);
+        }
         let mut process = connector.start_streaming().await?;
         process.terminate().await?;
         connector.wait_until_slot_free(&session).await?;
