@@ -181,29 +181,27 @@ impl Incremental {
 
     /// The server described a relation: if it is the table that is being read, its rows may have another form from here on.
     pub(crate) fn described(&mut self, relation: &Relation, xid: Xid) {
-        match &mut self.chunk {
-            Outstanding::Asked(asked) if asked.table == relation.oid => {
-                asked.notes.add(xid, Note::Described);
-            }
-            Outstanding::Here(here) if here.table == relation.oid => {
-                if here.window.apply(xid, &Note::Described) == Fit::Stale {
-                    self.chunk = Outstanding::None;
-                }
-            }
-            Outstanding::None | Outstanding::Asked(_) | Outstanding::Here(_) => {}
+        if self.table() == Some(relation.oid) {
+            self.note(xid, Note::Described);
         }
     }
 
     /// A change of the stream: if it is of the table that is being read, the row it changed may be stale in the chunk.
     #[inline]
     pub(crate) fn changed(&mut self, change: &Change<'_>) {
-        let table = match &self.chunk {
-            Outstanding::None => return,
-            Outstanding::Asked(asked) => asked.table,
-            Outstanding::Here(here) => here.table,
-        };
+        let Some(table) = self.table() else { return };
         if let (Some(xid), Some(note)) = (change.xid, note_of(&change.kind, table)) {
             self.note(xid, note);
+        }
+    }
+
+    /// The table of the chunk that is on its way.
+    #[inline]
+    fn table(&self) -> Option<Oid> {
+        match &self.chunk {
+            Outstanding::None => None,
+            Outstanding::Asked(asked) => Some(asked.table),
+            Outstanding::Here(here) => Some(here.table),
         }
     }
 
