@@ -1,18 +1,22 @@
-//! Development tasks: `cargo xtask test`, `oracle`, `pgbench`, `golden`, `differential`, `sink`, `flink`, `bench`.
+//! Development tasks: `cargo xtask test`, `oracle`, `chaos`, `pgbench`, `golden`, `differential`, `sink`, `flink`, `fleet`, `bench`, `snapshots`.
 //!
 //! In: a command line. Out: findings on standard output, what is going on on standard error; exit 1 if a promise was broken.
 //! Never: the work itself, which is in `testkit`.
 
+mod bench;
+mod chaos;
 mod differential;
+mod fleet;
 mod output;
 mod sink;
+mod snapshots;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use testkit::stack::Stack;
-use testkit::{Failure, Result, connector, drain, golden, oracle, pgbench};
+use testkit::{Failure, Result, connector, golden, oracle, pgbench};
 
 use output::{narrate, print};
 
@@ -33,6 +37,8 @@ enum Task {
     },
     /// Random transactions, SIGKILLs, and a count of what was doubled, lost or out of order
     Oracle(OracleArgs),
+    /// Faults of every kind at random from a seed while writers write, and the oracle's verdict on the whole
+    Chaos(chaos::Arguments),
     /// pgbench on all four of its tables with a snapshot taken while it runs
     Pgbench(PgbenchArgs),
     /// Replay recorded cases of the real Debezium connector
@@ -43,10 +49,17 @@ enum Task {
     Sink(sink::Arguments),
     /// Our topics read by Apache Flink's debezium-json format
     Flink,
+    /// Many connectors on a few workers, one of which is killed and one stopped
+    Fleet(fleet::Arguments),
     /// Measure
     Bench {
         #[command(subcommand)]
-        bench: Bench,
+        bench: bench::Bench,
+    },
+    /// Proofs that a snapshot is of one moment, joins the stream, goes on where it was, and is in nobody's way
+    Snapshots {
+        #[command(subcommand)]
+        proof: snapshots::Proof,
     },
 }
 
@@ -104,22 +117,6 @@ struct GoldenArgs {
     complete: bool,
 }
 
-#[derive(Subcommand)]
-enum Bench {
-    /// Read a waiting slot into Kafka, beside `pg_recvlogical` on the same WAL
-    Drain {
-        /// Row changes, in transactions of ten
-        #[arg(long, default_value_t = 1_000_000)]
-        changes: u64,
-        /// Runs over the same WAL
-        #[arg(long, default_value_t = 1)]
-        runs: u32,
-        /// Connector settings, as `key=value`
-        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
-        settings: Vec<(String, String)>,
-    },
-}
-
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -140,14 +137,15 @@ async fn run(task: Task) -> Result<()> {
     match task {
         Task::Test { arguments } => test(&arguments),
         Task::Oracle(arguments) => oracle(arguments).await,
+        Task::Chaos(arguments) => chaos::run(arguments).await,
         Task::Pgbench(arguments) => pgbench(arguments).await,
         Task::Golden(arguments) => golden(arguments).await,
         Task::Differential(arguments) => differential::run(arguments).await,
         Task::Sink(arguments) => sink::jdbc(arguments).await,
         Task::Flink => sink::flink().await,
-        Task::Bench { bench: Bench::Drain { changes, runs, settings } } => {
-            drain(drain::Plan { changes, runs, settings }).await
-        }
+        Task::Fleet(arguments) => fleet::run(arguments).await,
+        Task::Bench { bench } => bench::run(bench).await,
+        Task::Snapshots { proof } => snapshots::run(proof).await,
     }
 }
 
@@ -207,16 +205,6 @@ async fn golden(arguments: GoldenArgs) -> Result<()> {
     print(&golden::summary(&reports));
     stack.stop().await?;
     golden::expect_all_pass(&reports)
-}
-
-async fn drain(plan: drain::Plan) -> Result<()> {
-    connector::use_binary(connector::build(true)?)?;
-    let settings = [("max_wal_size", "4GB"), ("checkpoint_timeout", "30min")];
-    let stack = Stack::start(&settings).await?;
-    let report = drain::run(&stack, &plan, &narrate).await?;
-    narrate(&report.to_string());
-    print(&serde_json::to_string_pretty(&report)?);
-    stack.stop().await
 }
 
 /// Splits a setting of the command line.

@@ -138,7 +138,7 @@ impl Memory {
 }
 
 /// The payload of a JSON record, with or without its schema; text that is no JSON becomes a JSON string.
-fn payload(bytes: &[u8]) -> Option<Value> {
+pub(crate) fn payload(bytes: &[u8]) -> Option<Value> {
     let value = serde_json::from_slice::<Value>(bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()));
     match value {
@@ -152,7 +152,7 @@ fn payload(bytes: &[u8]) -> Option<Value> {
 }
 
 fn committed_us(source: &Value) -> Option<i64> {
-    source["ts_us"].as_i64().or_else(|| Some(source["ts_ms"].as_i64()? * 1000))
+    source["ts_us"].as_i64().or_else(|| source["ts_ms"].as_i64()?.checked_mul(1000))
 }
 
 /// `name: old → new` of every field that differs.
@@ -255,6 +255,13 @@ mod tests {
         let event = event("k", "hello");
         assert_eq!((event.operation_name(), event.fields().as_str()), ("record", "hello"));
         assert!(Event::read(Some(b"1"), None).is_tombstone());
+    }
+
+    /// A topic may have records of anybody.
+    #[test]
+    fn a_time_that_nobody_can_count_to_is_none() {
+        let value = format!(r#"{{"op":"c","source":{{"ts_ms":{}}}}}"#, i64::MAX);
+        assert_eq!(event("1", &value).committed_us, None);
     }
 
     #[test]

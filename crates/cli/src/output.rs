@@ -35,6 +35,12 @@ impl Output {
         self.format == Format::Json
     }
 
+    /// Somebody looks at the data.
+    #[expect(clippy::unused_self, reason = "whoever writes must have been given the streams")]
+    pub(crate) fn is_terminal(self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// One line of data. A reader that has gone away, as `head` does, is no error.
     #[expect(clippy::unused_self, reason = "whoever writes must have been given the streams")]
     pub(crate) fn line(self, text: &str) {

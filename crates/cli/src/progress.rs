@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use connector::status::State;
 use embedded::{Event, Progress};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::output::Output;
 
 const BYTES: &str = "{msg:40} {bar:28} {bytes:>10}/{total_bytes:<10} {eta:>4}";
-const ROWS: &str = "{msg:40} {bar:28} {pos:>10}/{len:<10} {eta:>4}";
+const TABLES: &str = "{bar:28} {bytes:>10}/{total_bytes:<10} {msg}";
 const WAIT: &str = "{msg:40} {spinner}";
 
 fn style(template: &str) -> ProgressStyle {
@@ -74,7 +74,7 @@ impl Progress for Bars {
     }
 }
 
-/// The rows of an initial snapshot.
+/// The tables of an initial snapshot.
 pub(crate) struct SnapshotBar {
     bar: Option<ProgressBar>,
     is_terminal: bool,
@@ -91,12 +91,16 @@ impl SnapshotBar {
         if !self.is_terminal {
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| ProgressBar::new(0).with_style(style(ROWS)));
-        bar.set_length(snapshot.rows_estimated.max(snapshot.rows_read));
-        bar.set_position(snapshot.rows_read);
+        let bar = self.bar.get_or_insert_with(|| ProgressBar::new(0).with_style(style(TABLES)));
+        bar.set_length(snapshot.bytes_total.max(snapshot.bytes_done));
+        bar.set_position(snapshot.bytes_done);
+        let left = snapshot.remaining().map(|left| format!(", {} left", HumanDuration(left)));
         bar.set_message(format!(
-            "snapshot: {} of {} tables",
-            snapshot.tables_done, snapshot.tables_total
+            "snapshot: {} of {} tables, {} rows{}",
+            snapshot.tables_done,
+            snapshot.tables_total,
+            snapshot.rows_read,
+            left.unwrap_or_default()
         ));
     }
 

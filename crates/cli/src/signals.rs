@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM ask for a graceful stop.
+//! SIGINT and SIGTERM ask for a graceful stop, SIGHUP for the configuration to be read again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -26,5 +26,23 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
         }
+    }
+}
+
+/// SIGHUP.
+pub(crate) struct Hangups {
+    hangup: Signal,
+}
+
+impl Hangups {
+    /// Starts to listen; from now on the signal does not end the process.
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        let hangup = signal(SignalKind::hangup()).map_err(|cause| CliError::Signals { cause })?;
+        Ok(Self { hangup })
+    }
+
+    /// The next of them. Cancel-safe.
+    pub(crate) async fn next(&mut self) {
+        self.hangup.recv().await;
     }
 }

@@ -2,8 +2,9 @@
 
 use connector::settings::{Environment, Settings};
 use connector::spec::{Flags, Spec};
+use kafka::ClientConfig;
 
-use crate::args::ConnectorArguments;
+use crate::args::{ConnectorArguments, SnapshotArguments};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -39,6 +40,53 @@ pub(crate) fn settings(
 ) -> Result<Settings, CliError> {
     let environment = Environment::of_process();
     let spec = spec(arguments, &environment, output)?;
+    Ok(Settings::resolve(&spec, &environment)?)
+}
+
+/// Where Kafka is, for commands that need nothing else: a flag and properties, or the environment.
+pub(crate) fn store(
+    store: Option<&str>,
+    properties: &[(String, String)],
+    environment: &Environment,
+) -> Result<(Spec, ClientConfig), CliError> {
+    let mut spec = Spec::default();
+    spec.set(properties);
+    if let Some(store) = store {
+        spec.set_store(store);
+    } else if environment.kafka_url.is_none() && !spec.config.contains_key("bootstrap.servers") {
+        return Err(CliError::NoStore);
+    }
+    let client = Settings::resolve_store(&spec, environment)?;
+    Ok((spec, client))
+}
+
+/// The settings of the connector that a signal is for. One made by flags is known by its name: its tables do not matter here.
+pub(crate) fn settings_of_named(
+    arguments: &SnapshotArguments,
+    output: Output,
+) -> Result<Settings, CliError> {
+    let SnapshotArguments { config, name, source, store, set, .. } = arguments;
+    let environment = Environment::of_process();
+    let spec = if config.is_some() {
+        let connector = ConnectorArguments {
+            config: config.clone(),
+            source: source.clone(),
+            store: store.clone(),
+            name: name.clone(),
+            set: set.clone(),
+            ..ConnectorArguments::default()
+        };
+        spec(&connector, &environment, output)?
+    } else {
+        let flags = Flags {
+            source: source.clone(),
+            store: store.clone(),
+            name: name.clone(),
+            set: set.clone(),
+            ..Flags::default()
+        };
+        Spec::from_flags(&flags, environment.database_url.as_deref())
+    };
     Ok(Settings::resolve(&spec, &environment)?)
 }
 

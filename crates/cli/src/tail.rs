@@ -1,36 +1,37 @@
-//! `tributary tail`: the events of a topic, readably.
+//! `tributary tail`: the events of a connector or of a topic, readably.
+//!
+//! In: records, from Kafka or as a worker tells them. Out: a line each. Never: a record that is not committed.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use connector::settings::{Environment, Settings};
-use connector::spec::Spec;
+use ::worker::record_json;
+use connector::settings::Environment;
 use kafka::reader::{ConsumedRecord, StartAt, TopicReader};
 use kafka::{Client, Isolation, KafkaError, Topic};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::{From, TailArguments};
 use crate::error::CliError;
 use crate::event::{Event, Memory, latency, time};
+use crate::managed;
 use crate::output::{Colour, Output};
 use crate::readback::read_through;
 use crate::signals::Signals;
+use crate::specify;
 
 /// How long one request waits for more.
 const WAIT: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: &TailArguments, output: Output) -> Result<ExitCode, CliError> {
     let environment = Environment::of_process();
-    let mut spec = Spec::default();
-    spec.set(&arguments.set);
-    if let Some(store) = &arguments.store {
-        spec.set_store(store);
-    } else if environment.kafka_url.is_none() && !spec.config.contains_key("bootstrap.servers") {
-        return Err(CliError::NoStore);
+    if is_of_connector(arguments, &environment) {
+        return managed::tail(arguments, output).await;
     }
-    let client = Client::connect(Settings::resolve_store(&spec, &environment)?).await?;
-    let Some(topic) = client.topic(&arguments.topic).await? else {
-        return Err(KafkaError::TopicMissing { topic: arguments.topic.clone() }.into());
+    let (_, store) = specify::store(arguments.store.as_deref(), &arguments.set, &environment)?;
+    let client = Client::connect(store).await?;
+    let Some(topic) = client.topic(&arguments.of).await? else {
+        return Err(KafkaError::TopicMissing { topic: arguments.of.clone() }.into());
     };
     let from = arguments.from.unwrap_or(if arguments.follow { From::End } else { From::Beginning });
     let start = match from {
@@ -39,8 +40,7 @@ pub(crate) async fn run(arguments: &TailArguments, output: Output) -> Result<Exi
         From::Offset(offset) => StartAt::Offset(offset),
     };
     let mut signals = Signals::listen()?;
-    let mut printed =
-        Printed { count: 0, most: arguments.count, memory: Memory::default(), output };
+    let mut printed = Printed::new(arguments.count, output);
     tokio::select! {
         done = read(&client, &topic.topic, start, arguments.follow, &mut printed) => done?,
         _ = signals.next() => {}
@@ -69,23 +69,58 @@ async fn read(
     }
 }
 
+/// Whether it is the name of a connector, and not that of a topic.
+fn is_of_connector(arguments: &TailArguments, environment: &Environment) -> bool {
+    let TailArguments { tables, url, store, set, from, .. } = arguments;
+    let is_topic = store.is_some() || !set.is_empty() || from.is_some();
+    !is_topic && (!tables.is_empty() || url.is_some() || environment.kafka_url.is_none())
+}
+
 /// Prints records until there are enough.
-struct Printed {
+pub(crate) struct Printed {
     count: u64,
     most: Option<u64>,
     memory: Memory,
     output: Output,
 }
 
+/// A record as far as a line shows it.
+pub(crate) struct Shown<'a> {
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) timestamp_ms: i64,
+    /// The line begins with its table.
+    pub(crate) with_table: bool,
+}
+
 impl Printed {
+    pub(crate) fn new(most: Option<u64>, output: Output) -> Self {
+        Self { count: 0, most, memory: Memory::default(), output }
+    }
+
     /// Whether more are wanted after this one.
     fn take(&mut self, record: &ConsumedRecord) -> bool {
+        let shown = Shown {
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            timestamp_ms: record.timestamp_ms,
+            with_table: false,
+        };
+        self.print(&shown, || record_json(record))
+    }
+
+    /// The same, of a record that is known as JSON.
+    pub(crate) fn print(&mut self, shown: &Shown<'_>, json: impl FnOnce() -> Value) -> bool {
         if self.output.is_json() {
-            self.output.json(&as_json(record));
+            self.output.json(&json());
         } else {
-            let mut event = Event::read(record.key.as_deref(), record.value.as_deref());
+            let mut event = Event::read(shown.key, shown.value);
             self.memory.complete(&mut event);
-            self.output.line(&line(&event, latency_us(record, &event), self.output));
+            let line = line(&event, latency_us(shown.timestamp_ms, &event), self.output);
+            match event.table.as_deref().filter(|_| shown.with_table) {
+                Some(table) => self.output.line(&format!("{table:<24}  {line}")),
+                None => self.output.line(&line),
+            }
         }
         self.count += 1;
         self.most.is_none_or(|most| self.count < most)
@@ -93,9 +128,9 @@ impl Printed {
 }
 
 /// From commit in the source to the record's timestamp in Kafka. Rows of a snapshot were committed long before.
-fn latency_us(record: &ConsumedRecord, event: &Event) -> Option<i64> {
+fn latency_us(timestamp_ms: i64, event: &Event) -> Option<i64> {
     let committed_us = event.committed_us.filter(|_| event.operation != Some('r'))?;
-    Some(record.timestamp_ms * 1000 + 999 - committed_us)
+    Some(timestamp_ms.saturating_mul(1000).saturating_add(999).saturating_sub(committed_us))
 }
 
 /// `13:05:59.123  update  id=42   status: "new" → "paid"   0/16E9058  3.2 ms`.
@@ -120,27 +155,4 @@ pub(crate) fn line(event: &Event, latency_us: Option<i64>, output: Output) -> St
         line.push_str(&output.paint(Colour::Grey, &rest.join("  ")));
     }
     line
-}
-
-/// One record for programs: JSON where it is JSON, text where it is text.
-fn as_json(record: &ConsumedRecord) -> Value {
-    let decoded = |bytes: &[u8]| {
-        serde_json::from_slice(bytes)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
-    };
-    let headers: Vec<Value> = record
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            json!({"name": name, "value": value.as_deref().map(|value| String::from_utf8_lossy(value).into_owned())})
-        })
-        .collect();
-    json!({
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp_ms": record.timestamp_ms,
-        "key": record.key.as_deref().map(decoded),
-        "value": record.value.as_deref().map(decoded),
-        "headers": headers,
-    })
 }

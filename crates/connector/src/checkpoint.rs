@@ -5,13 +5,15 @@
 //! transactions of others to end.
 //! Source: Kafka Connect, `offset.storage.topic`.
 
-use kafka::{Client, NewTopic, Topic, TopicPartitionId, Transaction, compacted};
+use kafka::{Client, NewTopic, Producer, Topic, TopicPartitionId, Transaction, compacted};
+use tracing::warn;
 
 use crate::clock;
 use crate::error::ConnectorError;
 use crate::history::log::History;
 use crate::position::{Position, checkpoint_key};
 use crate::settings::Settings;
+use crate::snapshot::Done;
 
 /// Where one connector's positions are kept.
 #[derive(Clone, Debug)]
@@ -41,11 +43,48 @@ impl CheckpointLog {
         History::empty(name, prefix, self.partition.clone())
     }
 
+    /// Where what is done of an unfinished snapshot is kept: beside the checkpoint, too.
+    pub(crate) fn snapshot_done(&self, settings: &Settings) -> Done {
+        let (name, prefix) = (settings.name.as_str(), &settings.encoder.topic_prefix);
+        Done::new(name, prefix, self.partition.clone())
+    }
+
     /// The newest committed position, if there is one.
     pub(crate) async fn read(&self, client: &Client) -> Result<Option<Position>, ConnectorError> {
-        let partition = self.partition.partition();
-        let value = compacted::read_last(client, self.topic.name(), partition, &self.key).await?;
+        let value = self.read_value(client).await?;
         value.map(|value| Position::from_json(&value)).transpose()
+    }
+
+    /// The same as it was written.
+    pub(crate) async fn read_value(
+        &self,
+        client: &Client,
+    ) -> Result<Option<Vec<u8>>, ConnectorError> {
+        let partition = self.partition.partition();
+        Ok(compacted::read_last(client, self.topic.name(), partition, &self.key).await?)
+    }
+
+    /// A producer that has fenced every predecessor. What the last one had open has ended, also where the brokers have forgotten it.
+    pub(crate) async fn producer(
+        &self,
+        client: &Client,
+        settings: &Settings,
+    ) -> Result<Producer, ConnectorError> {
+        let mut producer = Producer::init(client, settings.producer.clone()).await?;
+        if let Some(forgotten) = producer.end_forgotten(&self.partition).await? {
+            let verdict = if forgotten.is_committed { "committed" } else { "aborted" };
+            let open: Vec<_> = forgotten.partitions.iter().map(ToString::to_string).collect();
+            let open = open.join(", ");
+            warn!(
+                "the last Kafka transaction was {verdict}, and brokers had left that out on {open}: it is done now"
+            );
+        }
+        Ok(producer)
+    }
+
+    /// Adds the record that says that there is no position any more.
+    pub(crate) fn forget(&self, transaction: &mut Transaction) {
+        transaction.append(&self.partition, clock::unix_ms(), Some(&self.key), None, &[]);
     }
 
     /// Adds the record that says how far a Kafka transaction comes.

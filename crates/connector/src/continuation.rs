@@ -5,6 +5,7 @@
 //! Never: going on in silence. `START_REPLICATION` itself would: it moves a position that lies before
 //! `confirmed_flush_lsn` forward without a word.
 
+use failpoint::Check;
 use pgoutput::Lsn;
 use postgres::TimelineSwitch;
 use postgres::slot::SlotState;
@@ -19,10 +20,20 @@ pub(crate) struct Server {
     pub(crate) system_id: String,
     /// Timeline it writes.
     pub(crate) timeline: u32,
+    /// The end of its flushed log; `None` of a standby, which may only be late.
+    pub(crate) flushed: Option<Lsn>,
     /// Database we are connected to.
     pub(crate) database: String,
     /// Where it left earlier timelines.
     pub(crate) switches: Vec<TimelineSwitch>,
+}
+
+impl Server {
+    /// Where a timeline began that it has, or had: where it left the one before.
+    pub(crate) fn began(&self, timeline: u32) -> Option<Lsn> {
+        let before = self.switches.iter().take_while(|switch| switch.timeline < timeline);
+        before.last().map(|switch| switch.switch_lsn)
+    }
 }
 
 /// What the settings say that matters here.
@@ -94,10 +105,11 @@ pub(crate) fn judge(
         return Err(ConnectorError::SlotLost { slot: name(), checkpoint: at });
     }
     let confirmed_flush = confirmed(slot)?;
-    if confirmed_flush > at {
+    if confirmed_flush > at && !failpoint::is_out(Check::SlotAhead) {
         return Err(ConnectorError::SlotAhead { slot: name(), confirmed_flush, checkpoint: at });
     }
-    Ok(Start::Continue(Box::new(Position { timeline: server.timeline, ..checkpoint })))
+    let (timeline, timeline_began) = (server.timeline, server.began(server.timeline));
+    Ok(Start::Continue(Box::new(Position { timeline, timeline_began, ..checkpoint })))
 }
 
 /// The start that a new snapshot allows in spite of a gap: nothing is gone on with. `None` where it would not help, or where a
@@ -107,6 +119,8 @@ pub(crate) fn start_over(gap: &ConnectorError, slot: Option<&SlotState>) -> Opti
         ConnectorError::SlotMissing { .. }
         | ConnectorError::SlotAhead { .. }
         | ConnectorError::SlotLost { .. }
+        | ConnectorError::Unpublished { .. }
+        | ConnectorError::OtherLog { .. }
         | ConnectorError::TimelineDiverged { .. } => {
             Some(Start::Afresh { drop_slot: slot.is_some() })
         }
@@ -118,7 +132,7 @@ pub(crate) fn start_over(gap: &ConnectorError, slot: Option<&SlotState>) -> Opti
     }
 }
 
-/// The checkpoint speaks of this cluster, of a timeline this server comes from, and of the slot in the settings.
+/// The checkpoint speaks of this cluster, of a timeline this server comes from, of a log it has, and of the slot in the settings.
 fn same_history(
     checkpoint: &Position,
     wanted: Wanted<'_>,
@@ -136,15 +150,8 @@ fn same_history(
             settings: wanted.slot.to_owned(),
         });
     }
-    if let Some(switch) =
-        server.switches.iter().find(|switch| switch.timeline == checkpoint.timeline)
-        && switch.switch_lsn < checkpoint.end_lsn
-    {
-        return Err(ConnectorError::TimelineDiverged {
-            timeline: checkpoint.timeline,
-            switch: switch.switch_lsn,
-            checkpoint: checkpoint.end_lsn,
-        });
+    if checkpoint.snapshot != SnapshotProgress::Pending {
+        same_log(checkpoint, server)?;
     }
     match checkpoint.half_sent {
         Some(half) if checkpoint.stream_options != wanted.stream_options => {
@@ -152,6 +159,33 @@ fn same_history(
         }
         _ => Ok(()),
     }
+}
+
+/// What was sent is in the log of this server, at the positions it had.
+fn same_log(checkpoint: &Position, server: &Server) -> Result<(), ConnectorError> {
+    let (timeline, end_lsn) = (checkpoint.timeline, checkpoint.end_lsn);
+    let left = server.switches.iter().find(|switch| switch.timeline == timeline);
+    if let Some(switch) = left
+        && switch.switch_lsn < end_lsn
+    {
+        let switch = switch.switch_lsn;
+        return Err(ConnectorError::TimelineDiverged { timeline, switch, checkpoint: end_lsn });
+    }
+    // A sibling may have given its own timeline the same number.
+    let is_other = checkpoint
+        .timeline_began
+        .zip(server.began(timeline))
+        .is_some_and(|(one, other)| one != other);
+    let is_ours = !is_other && (timeline == server.timeline || left.is_some());
+    if is_ours && server.flushed.is_none_or(|flushed| flushed >= end_lsn) {
+        return Ok(());
+    }
+    Err(ConnectorError::OtherLog {
+        server_timeline: server.timeline,
+        flushed: server.flushed.map_or_else(|| "(unknown)".to_owned(), |lsn| lsn.to_string()),
+        timeline,
+        checkpoint: end_lsn,
+    })
 }
 
 fn adopt(slot: &SlotState) -> Result<Start, ConnectorError> {
@@ -179,6 +213,7 @@ mod tests {
         Server {
             system_id: "7".to_owned(),
             timeline: 1,
+            flushed: Some(Lsn::new(100)),
             database: "shop".to_owned(),
             switches: Vec::new(),
         }
@@ -206,14 +241,17 @@ mod tests {
         Position {
             system_id: "7".to_owned(),
             timeline: 1,
+            timeline_began: None,
             slot: "s".to_owned(),
             instance: "i".to_owned(),
             end_lsn: Lsn::new(end_lsn),
             last_commit_lsn: None,
             half_sent: None,
             snapshot: SnapshotProgress::Completed,
+            snapshot_began: None,
             stream_options: "o".to_owned(),
             requests: Requests::default(),
+            gap: None,
         }
     }
 
@@ -312,8 +350,40 @@ mod tests {
         assert_eq!(code(go(4)), "CO016");
         assert_eq!(
             go(5).unwrap(),
-            Start::Continue(Box::new(Position { timeline: 2, ..checkpoint(5) }))
+            Start::Continue(Box::new(Position {
+                timeline: 2,
+                timeline_began: Some(Lsn::new(5)),
+                ..checkpoint(5)
+            }))
         );
+    }
+
+    /// An old primary that comes back, a sibling of the new one, a copy from before: all have the cluster's id and a slot.
+    #[test]
+    fn a_server_whose_log_is_not_the_one_that_was_sent_is_a_gap() {
+        let go = |checkpoint: Position, server: Server| {
+            judge(wanted(true), Some(checkpoint), Some(&slot(4)), &server)
+        };
+        let of_second = || Position { timeline: 2, ..checkpoint(5) };
+        assert_eq!(code(go(of_second(), server())), "CO029");
+        let switches = vec![TimelineSwitch { timeline: 1, switch_lsn: Lsn::new(50) }];
+        let sibling = Server { timeline: 3, switches, ..server() };
+        assert_eq!(code(go(of_second(), sibling)), "CO029");
+        let began = |lsn| vec![TimelineSwitch { timeline: 1, switch_lsn: Lsn::new(lsn) }];
+        let of_second_from = |lsn| Position { timeline_began: Some(Lsn::new(lsn)), ..of_second() };
+        let second = |lsn| Server { timeline: 2, switches: began(lsn), ..server() };
+        assert_eq!(code(go(of_second_from(3), second(4))), "CO029", "both are called 2");
+        assert!(go(of_second_from(4), second(4)).is_ok() && go(of_second(), second(4)).is_ok());
+        let mut third = Server { timeline: 3, ..second(4) };
+        third.switches.push(TimelineSwitch { timeline: 2, switch_lsn: Lsn::new(50) });
+        assert_eq!(code(go(of_second_from(3), third.clone())), "CO029");
+        assert!(go(of_second_from(4), third).is_ok());
+        let copy = Server { flushed: Some(Lsn::new(4)), ..server() };
+        assert_eq!(code(go(checkpoint(5), copy)), "CO029");
+        let standby = Server { flushed: None, ..server() };
+        assert!(go(checkpoint(5), standby).is_ok());
+        let pending = Position { snapshot: SnapshotProgress::Pending, ..of_second() };
+        assert!(go(pending, server()).is_ok());
     }
 
     #[test]

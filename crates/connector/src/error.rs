@@ -1,8 +1,13 @@
 //! What can end a connector, and what its end means.
 
+mod class;
+
+use std::fmt::Display;
+use std::io;
+
 use envelope::EnvelopeError;
 use kafka::KafkaError;
-use pgoutput::{AssembleError, DecodeError, Lsn, Xid};
+use pgoutput::{AssembleError, DecodeError, Lsn, StreamsError, Xid};
 use postgres::identity::IdentityChoice;
 use postgres::{PostgresError, TableName};
 
@@ -45,6 +50,14 @@ pub enum ConnectorError {
     Superseded {
         /// The connector.
         connector: String,
+    },
+    /// An offset that was given from outside stands for no position.
+    #[error("[CO031] the offset cannot be gone on from: {why}\n  fix: {fix}")]
+    OffsetUnusable {
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        fix: &'static str,
     },
     /// The checkpoint record is not one of ours.
     #[error(
@@ -118,6 +131,20 @@ pub enum ConnectorError {
         /// Where the connector would have to go on.
         checkpoint: Lsn,
     },
+    /// The server has not the log that was sent.
+    #[error(
+        "[CO029] gap: this server's log is on timeline {server_timeline} and ends at {flushed}; the checkpoint is {checkpoint} on timeline {timeline}, which is not in it: the server is an old primary that came back, or was restored from a copy, and it gives positions that were used before to other changes\n  fix: connect to the server the connector was on, or to one that comes from it; or compare the tables with their topics, then set snapshot.mode=when_needed or tributary.gap.policy=resnapshot"
+    )]
+    OtherLog {
+        /// Timeline of the server.
+        server_timeline: u32,
+        /// Where its log ends, as text.
+        flushed: String,
+        /// Timeline of the checkpoint.
+        timeline: u32,
+        /// Where the connector would have to go on.
+        checkpoint: Lsn,
+    },
     /// The options of the stream changed while a transaction was half sent.
     #[error(
         "[CO017] transaction {xid} (commit {commit_lsn}) is half in Kafka, counted under other stream options (publication.name, slot.stream.params): under these the count would point elsewhere\n  fix: start once with the earlier options until the transaction is complete, then change them"
@@ -139,6 +166,20 @@ pub enum ConnectorError {
         commit_lsn: Lsn,
         /// Commit position of the transaction that came instead.
         found: Lsn,
+    },
+    /// Captured tables were taken out of the publication while nobody looked.
+    #[error(
+        "[CO019] gap: publication `{publication}` does not hold {tables} any more, which this connector captured before: PostgreSQL leaves their changes out meanwhile, and those after {checkpoint} may be missing\n  fix: find out who changed the publication; then set snapshot.mode=when_needed or tributary.gap.policy=resnapshot, and the next start reads the tables again; or, if no row of them changed meanwhile, run {statement} and start again"
+    )]
+    Unpublished {
+        /// The publication.
+        publication: String,
+        /// The tables it lacks, as text.
+        tables: String,
+        /// The statement that puts them back.
+        statement: String,
+        /// Where the connector would have to go on.
+        checkpoint: Lsn,
     },
     /// The slot cannot give what we read.
     #[error(
@@ -162,19 +203,31 @@ pub enum ConnectorError {
     },
     /// One record is larger than Kafka takes.
     #[error(
-        "[CO022] a record of topic `{topic}` at {position} is {record_bytes} bytes, more than the {limit_bytes} bytes a request may have; key: {key}\n  fix: raise producer.override.max.request.size here and max.message.bytes on the topic, or exclude the large column with column.exclude.list"
+        "[CO022] a record of topic `{topic}` at {position} is {record_bytes} bytes, more than the {limit_bytes} bytes that are taken; key: {key}\n  fix: raise producer.override.max.request.size here and max.message.bytes on the topic, or set tributary.oversized.policy to dead.letter, truncate or claim.check, or exclude the large column with column.exclude.list"
     )]
     RecordTooLarge {
         /// Its topic.
         topic: String,
         /// Its key, shortened.
         key: String,
-        /// The change it was made from.
-        position: Lsn,
+        /// The change it was made from, or that it is of a snapshot.
+        position: String,
         /// Its size.
         record_bytes: usize,
         /// The limit it exceeds.
         limit_bytes: usize,
+    },
+    /// A row of which no record can be made.
+    #[error("{error}\n  where: a row of {table}, from {position}, key {key}")]
+    Unencodable {
+        /// `schema.table`.
+        table: String,
+        /// Its position in the log, or that it is of a snapshot.
+        position: String,
+        /// Names and values of its key columns.
+        key: String,
+        /// Why.
+        error: Box<EnvelopeError>,
     },
     /// Two entries of one setting contradict each other.
     #[error(
@@ -187,6 +240,36 @@ pub enum ConnectorError {
         first: IdentityChoice,
         /// What another says.
         second: IdentityChoice,
+    },
+    /// The slot kept more of the log than the settings allow, and was dropped.
+    #[error(
+        "[CO025] gap: slot `{slot}` was dropped, because it kept more of the log than tributary.wal.retention.max.bytes={limit_bytes} and tributary.wal.retention.policy=drop.slot: it {status}\n  fix: mend what held it up; then start the connector with tributary.gap.policy=resnapshot, which reads the tables again, or give it another name"
+    )]
+    SlotKeepsTooMuch {
+        /// Its name.
+        slot: String,
+        /// The limit.
+        limit_bytes: u64,
+        /// How much it kept, and why.
+        status: String,
+    },
+    /// A connector that has not run cannot be verified.
+    #[error(
+        "[CO026] connector `{connector}` has no checkpoint in this Kafka: it has not run, or under another name or group\n  fix: give the configuration it runs with, tributary.group and tributary.offsets.topic included"
+    )]
+    NothingToVerify {
+        /// Its name.
+        connector: String,
+    },
+    /// The connector is behind what it is compared with.
+    #[error(
+        "[CO027] the connector is at {at} and does not come to {lsn}, where the tables are compared, or reads tables still\n  fix: see that it runs and keeps up; then wait longer with --wait-max"
+    )]
+    NotCaughtUp {
+        /// Its position.
+        at: Lsn,
+        /// Where the tables are.
+        lsn: Lsn,
     },
     /// More tables fit than the guardrail allows.
     #[error(
@@ -208,6 +291,38 @@ pub enum ConnectorError {
         /// What to do.
         fix: &'static str,
     },
+    /// Transactions that have not committed take more room than they may.
+    #[error(
+        "[CO050] large transactions that have not committed need more than the {bytes_max} bytes that tributary.spill.max.bytes allows\n  fix: raise it, or make the transactions smaller; or set tributary.streaming.transactions=off, and they wait on the disk of the database"
+    )]
+    SpillFull {
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The place where transactions wait is of no use.
+    #[error(
+        "[CO051] cannot {action} {path}, where a large transaction waits until it commits\n  fix: set tributary.spill.directory to a folder on a disk that works, and start the connector again; or set tributary.streaming.transactions=off, and it waits on the disk of the database"
+    )]
+    SpillFailed {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The disk on which transactions wait is full.
+    #[error(
+        "[CO052] no room in {folder}, where large transactions wait until they commit: {kept_bytes} bytes of them were there, compressed, and the next did not fit\n  fix: make room there for more than that, the connector tries again and again; or set tributary.spill.directory to a folder that has room; or set tributary.streaming.transactions=off, and they wait on the disk of the database"
+    )]
+    SpillNoRoom {
+        /// That of the connector.
+        folder: String,
+        /// What was there.
+        kept_bytes: u64,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A stage of the pipeline is gone without saying why.
     #[error(
         "[CO030] the {stage} stage ended unexpectedly\n  fix: none needed, the connector starts again from its checkpoint; please report it"
@@ -218,68 +333,33 @@ pub enum ConnectorError {
     },
 }
 
-impl ConnectorError {
-    /// What this failure asks for.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Postgres(error) => match error.class() {
-                postgres::Class::Transient => Class::Transient,
-                postgres::Class::Definite => Class::Definite,
-                postgres::Class::Fenced => Class::Fenced,
-            },
-            Self::Kafka(error) => match error.class() {
-                kafka::Class::Transient => Class::Transient,
-                kafka::Class::Definite => Class::Definite,
-                kafka::Class::Fenced => Class::Fenced,
-            },
-            Self::StageEnded { .. } => Class::Transient,
-            Self::Superseded { .. } => Class::Fenced,
-            Self::Envelope(_)
-            | Self::Decode(_)
-            | Self::Assemble(_)
-            | Self::CheckpointUnreadable { .. }
-            | Self::SlotWithoutCheckpoint { .. }
-            | Self::SlotMissing { .. }
-            | Self::SlotAhead { .. }
-            | Self::SlotLost { .. }
-            | Self::OtherCluster { .. }
-            | Self::TimelineDiverged { .. }
-            | Self::OptionsChanged { .. }
-            | Self::HalfSentMissing { .. }
-            | Self::SlotUnusable { .. }
-            | Self::SlotRenamed { .. }
-            | Self::RecordTooLarge { .. }
-            | Self::IdentityAmbiguous { .. }
-            | Self::TooManyTables { .. }
-            | Self::RowFilter { .. } => Class::Definite,
+/// A failure that a test makes: the same as a stage that is gone.
+impl From<failpoint::Injected> for ConnectorError {
+    fn from(injected: failpoint::Injected) -> Self {
+        Self::StageEnded { stage: injected.point().name() }
+    }
+}
+
+impl From<StreamsError> for ConnectorError {
+    fn from(error: StreamsError) -> Self {
+        match error {
+            StreamsError::Decode(error) => error.into(),
+            StreamsError::Assemble(error) => error.into(),
         }
     }
+}
 
-    /// Its stable code, as `tributary explain` knows it.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Postgres(error) => error.code(),
-            Self::Kafka(error) => error.code(),
-            Self::Envelope(error) => error.code(),
-            Self::Decode(error) => error.code(),
-            Self::Assemble(error) => error.code(),
-            Self::Superseded { .. } => "CO001",
-            Self::CheckpointUnreadable { .. } => "CO010",
-            Self::SlotWithoutCheckpoint { .. } => "CO011",
-            Self::SlotMissing { .. } => "CO012",
-            Self::SlotAhead { .. } => "CO013",
-            Self::SlotLost { .. } => "CO014",
-            Self::OtherCluster { .. } => "CO015",
-            Self::TimelineDiverged { .. } => "CO016",
-            Self::OptionsChanged { .. } => "CO017",
-            Self::HalfSentMissing { .. } => "CO018",
-            Self::SlotUnusable { .. } => "CO020",
-            Self::SlotRenamed { .. } => "CO021",
-            Self::RecordTooLarge { .. } => "CO022",
-            Self::IdentityAmbiguous { .. } => "CO023",
-            Self::TooManyTables { .. } => "CO024",
-            Self::RowFilter { .. } => "CO041",
-            Self::StageEnded { .. } => "CO030",
+impl ConnectorError {
+    /// A record of ours in the offsets topic is not understood.
+    pub(crate) fn unreadable(reason: &dyn Display) -> Self {
+        Self::CheckpointUnreadable { reason: reason.to_string() }
+    }
+
+    /// Refuses a record of a layout that is newer than those this program knows. `what` ends before the number.
+    pub(crate) fn refuse_newer(what: &str, found: u32, known: u32) -> Result<(), Self> {
+        if found <= known {
+            return Ok(());
         }
+        Err(Self::unreadable(&format_args!("{what} {found}, this program knows up to {known}")))
     }
 }

@@ -18,7 +18,8 @@ use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Relation, Step, 
 use smallvec::SmallVec;
 use tracing::warn;
 
-use crate::append::{Appender, Row, old_row, old_values, row};
+use crate::append::{Appender, Row, RowChange, append_row, old_row, old_values, row};
+use crate::asked::News;
 use crate::boundary::Filled;
 use crate::clock;
 use crate::context;
@@ -26,8 +27,10 @@ use crate::error::ConnectorError;
 use crate::history::order::Point;
 use crate::hold::Hold;
 use crate::incremental::Incremental;
+use crate::measure::{CommitTimes, Contents, Operation};
 use crate::metadata::TransactionRecords;
 use crate::notification::Notifications;
+use crate::oversized::RecordLimits;
 use crate::position::Position;
 use crate::progress::Progress;
 use crate::reselect::Reselected;
@@ -38,6 +41,7 @@ use crate::tables::{Captured, Defined, Tables};
 
 mod aside;
 mod chunks;
+mod outside;
 mod requests;
 mod rows;
 mod session;
@@ -70,11 +74,16 @@ pub(crate) struct Gatherer {
     context_prefix: Option<String>,
     /// `signal.data.collection`.
     signals: Option<Signals>,
+    /// What is to be said beside records.
+    news: News,
     settings: Arc<Settings>,
     scratch: Scratch,
     transaction: Transaction,
+    /// What goes with the checkpoint, where that comes after the records.
+    with_checkpoint: Transaction,
     batch_bytes_max: usize,
-    record_bytes_max: usize,
+    /// What records may have.
+    limits: RecordLimits,
     progress: Progress,
     /// The newest source transaction.
     point: Point,
@@ -84,8 +93,14 @@ pub(crate) struct Gatherer {
     incremental: Incremental,
     /// What commits from here on is not wanted.
     until: Option<Lsn>,
+    /// Values that the stream lacks are read from the tables.
+    fills_in: bool,
+    /// What is read was kept until it committed.
+    replayed: bool,
     /// How long after its commit the newest source transaction was sent. Both times are the server's.
     lag: Duration,
+    /// When the source transactions in the open Kafka transaction committed.
+    commit_times: CommitTimes,
 }
 
 impl Gatherer {
@@ -94,8 +109,13 @@ impl Gatherer {
         settings: &Arc<Settings>,
         encoder: &Arc<EncoderSettings>,
         tables: Tables,
+        limits: RecordLimits,
         position: Position,
     ) -> Self {
+        let mut scratch = Scratch::default();
+        if let Some(bytes_max) = limits.value_bytes_max() {
+            scratch.limit_values(bytes_max);
+        }
         Self {
             assembler: Assembler::new(),
             tables,
@@ -107,17 +127,22 @@ impl Gatherer {
             notifications: Notifications::new(settings, encoder),
             context_prefix: settings.context_prefix.clone(),
             signals: settings.signals.as_ref().map(|signals| Signals::of(signals.table.clone())),
+            news: News::of(&position.requests),
             settings: Arc::clone(settings),
-            scratch: Scratch::default(),
+            scratch,
             transaction: Transaction::new(settings.producer.batch_bytes_max),
+            with_checkpoint: Transaction::new(settings.producer.batch_bytes_max),
             batch_bytes_max: settings.producer.batch_bytes_max,
-            record_bytes_max: settings.producer.request_bytes_max,
+            limits,
             point: Point { xid: Xid(0), commit_lsn: position.end_lsn },
             hold: None,
-            incremental: Incremental::new(settings, !position.requests.incremental.is_empty()),
+            incremental: Incremental::new(settings, position.requests.first()),
             progress: Progress::starting_at(position),
             until: None,
+            fills_in: false,
+            replayed: false,
             lag: Duration::ZERO,
+            commit_times: CommitTimes::default(),
         }
     }
 
@@ -147,6 +172,7 @@ impl Gatherer {
     /// Stands at the position asked for, ready for a stream that begins there.
     pub(crate) fn stand_at(&mut self, position: Lsn) {
         self.until = None;
+        self.fills_in = false;
         self.assembler = Assembler::new();
         self.hold = None;
         self.incremental.forget_chunk();
@@ -166,9 +192,16 @@ impl Gatherer {
 
     /// Takes the open Kafka transaction with the position it reaches, and opens the next.
     pub(crate) fn take(&mut self) -> Outgoing {
-        let transaction =
-            std::mem::replace(&mut self.transaction, Transaction::new(self.batch_bytes_max));
-        Outgoing { transaction, position: self.progress.checkpoint() }
+        let next = || Transaction::new(self.batch_bytes_max);
+        let transaction = std::mem::replace(&mut self.transaction, next());
+        let with_checkpoint = std::mem::replace(&mut self.with_checkpoint, next());
+        let contents = Contents {
+            tables: self.tables.tallies().take(),
+            commit_times: std::mem::take(&mut self.commit_times),
+            record_bytes: transaction.len_bytes() as u64,
+            signals: self.news.signals.clone(),
+        };
+        Outgoing { transaction, with_checkpoint, position: self.progress.checkpoint(), contents }
     }
 
     /// One message of the stream.
@@ -206,6 +239,7 @@ impl Gatherer {
                 self.lag = Duration::from_micros(u64::try_from(lag_us).unwrap_or_default());
                 self.progress.begin(&begin)?;
                 self.point = Point { xid: begin.xid, commit_lsn: begin.final_lsn };
+                self.tables.transaction_begins(self.replayed);
                 if self.tables.has_doubts_to_settle(self.point) {
                     let settled = self.tables.settle(self.point, &mut self.transaction);
                     Box::pin(settled).await?;
@@ -241,8 +275,11 @@ impl Gatherer {
                 if self.signals.is_some() {
                     self.heed_signals().await?;
                 }
-                let empty = self.transaction.is_empty();
-                Ok(if empty { Gathered::Position } else { Gathered::Records })
+                if self.transaction.is_empty() {
+                    return Ok(Gathered::Position);
+                }
+                self.commit_times.push(commit.committed_at.unix_micros());
+                Ok(Gathered::Records)
             }
         }
     }
@@ -273,25 +310,6 @@ impl Gatherer {
         } else {
             Gathered::Nothing
         })
-    }
-
-    /// The record that begins the open source transaction goes before its first change, so that every position behind it
-    /// counts at least that change.
-    async fn announce_begin(&mut self) -> Result<(), ConnectorError> {
-        let Some(metadata) = &mut self.metadata else { return Ok(()) };
-        if metadata.is_begun() {
-            return Ok(());
-        }
-        let topic = self.tables.topics().ensure(metadata.topic()).await?;
-        metadata.begin(&topic, &mut self.transaction, &mut self.scratch)
-    }
-
-    /// The record that ends the open source transaction, after its last change.
-    async fn announce_end(&mut self, commit_lsn: Lsn) -> Result<(), ConnectorError> {
-        self.announce_begin().await?;
-        let Some(metadata) = &mut self.metadata else { return Ok(()) };
-        let topic = self.tables.topics().ensure(metadata.topic()).await?;
-        metadata.end(commit_lsn, &topic, &mut self.transaction, &mut self.scratch)
     }
 
     async fn encode(&mut self, change: &Change<'_>, send: bool) -> Result<(), ConnectorError> {
@@ -335,25 +353,18 @@ impl Gatherer {
             ChangeKind::Delete { before, .. } => (old_values(before), Row::new()),
             ChangeKind::Truncate { .. } | ChangeKind::LogicalMessage { .. } => return Ok(()),
         };
-        for reselect in table.reselects.iter().filter(|_| !new.is_empty()) {
-            again.push(reselect.read(self.tables.control(), &old, &new).await?);
+        if !new.is_empty() && self.reads_again(table) {
+            self.read_again(table, &old, &new, &mut again).await?;
         }
         again.iter().for_each(|values| values.fill(&mut new));
+        let row = match &change.kind {
+            ChangeKind::Insert { .. } => RowChange::Insert(&new),
+            ChangeKind::Update { before, .. } => RowChange::Update(old_row(before, &old), &new),
+            ChangeKind::Delete { before, .. } => RowChange::Delete(old_row(before, &old)),
+            ChangeKind::Truncate { .. } | ChangeKind::LogicalMessage { .. } => return Ok(()),
+        };
         let sent = send.then_some(&mut self.transaction);
-        let mut appender = Appender::new(sent, &table.topic, &at, self.record_bytes_max);
-        let out = &mut |record: Record<'_>| appender.append(&record);
-        let scratch = &mut self.scratch;
-        match &change.kind {
-            ChangeKind::Insert { .. } => table.plan.insert(&at, &new, out, scratch)?,
-            ChangeKind::Update { before, .. } => {
-                table.plan.update(&at, old_row(before, &old), &new, out, scratch)?;
-            }
-            ChangeKind::Delete { before, .. } => {
-                table.plan.delete(&at, old_row(before, &old), out, scratch)?;
-            }
-            ChangeKind::Truncate { .. } | ChangeKind::LogicalMessage { .. } => {}
-        }
-        appender.finish()
+        append_row(table, &at, &row, sent, &mut self.limits, &mut self.scratch)
     }
 
     fn truncate(
@@ -365,10 +376,13 @@ impl Gatherer {
         for relation in relations {
             if let Some(Captured::Yes(table)) = self.tables.get(relation.oid) {
                 let sent = send.then_some(&mut self.transaction);
-                let mut appender = Appender::new(sent, &table.topic, at, self.record_bytes_max);
+                let mut appender = Appender::new(sent, &table.topic, at, &mut self.limits);
                 let out = &mut |record: Record<'_>| appender.append(&record);
                 table.plan.truncate(at, out, &mut self.scratch)?;
                 appender.finish()?;
+                if send {
+                    table.tally.add(Operation::Truncate, 0, 0);
+                }
             }
         }
         Ok(())
@@ -382,10 +396,5 @@ impl Gatherer {
                 "the context message at {lsn} is no JSON object and gives no headers: {reason}"
             ),
         }
-    }
-
-    /// The captured tables.
-    pub(crate) fn tables(&mut self) -> &mut Tables {
-        &mut self.tables
     }
 }

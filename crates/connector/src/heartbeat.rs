@@ -12,7 +12,7 @@ use postgres::{Connection, ConnectionConfig, PostgresError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
 use crate::settings::Settings;
 
@@ -38,7 +38,7 @@ impl Heartbeat {
             open: None,
         });
         let mut clock = JoinSet::new();
-        clock.spawn(beat(wanted.interval, action, sender));
+        clock.spawn(beat(wanted.interval, action, sender).in_current_span());
         Self { ticks: Some(receiver), _clock: clock }
     }
 

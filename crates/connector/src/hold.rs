@@ -67,8 +67,8 @@ impl Hold {
     }
 
     /// What the next frame says.
-    pub(crate) fn verdict(&self, frame: &Frame) -> Result<Verdict, DecodeError> {
-        Ok(match pgoutput::decode(&frame.payload, false)? {
+    pub(crate) fn verdict(&self, frame: &XLogData<'_>) -> Result<Verdict, DecodeError> {
+        Ok(match pgoutput::decode(frame.payload, false)? {
             Message::Commit(_) => Verdict::After,
             Message::Relation(relation) if relation.oid == self.relation.oid => Verdict::Before,
             _ if self.bytes + frame.payload.len() > HELD_BYTES_MAX => Verdict::Before,

@@ -15,17 +15,20 @@ use uuid::Uuid;
 use crate::error::{Class, ConnectorError};
 use crate::settings::Settings;
 use crate::status::{State, StatusReporter};
-use crate::{pipeline, takeover};
+use crate::{pipeline, retention, takeover};
 
 /// Pause after the first failure of a row.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-/// A run that lasted this long was a success: the next failure is the first of its row.
+/// Longest pause while a server is away: a look costs nothing, and once it is back nobody should wait for us.
+const AWAY_LOOK_MAX: Duration = Duration::from_secs(2);
+/// A run that lasted this long, or committed records, was a success: the next failure is the first of its row. What fails at one
+/// record again and again does not come further, so its pauses grow all the same.
 const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 
 /// Runs one connector until it is told to stop or cannot go on.
 ///
 /// Errors: [`Class::Definite`] and [`Class::Fenced`] ones; what may pass is tried again, with a pause that grows to
-/// `retriable.restart.connector.wait.ms`, for ever or `errors.max.retries` times in a row, and said in the status.
+/// `retriable.restart.connector.wait.ms` (to 2 s while a server is not there), for ever or `errors.max.retries` times in a row, and said in the status.
 pub async fn run(
     settings: Settings,
     status: &StatusReporter,
@@ -35,15 +38,35 @@ pub async fn run(
     for note in &settings.notes {
         info!(connector.name = %settings.name, key = %note.key, "{note}");
     }
+    let too_much = tokio::select! {
+        biased;
+        outcome = Box::pin(again_and_again(&settings, status, stop)) => return outcome,
+        too_much = Box::pin(retention::watch(&settings, status)) => too_much,
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = Box::pin(retention::drop_slot(&settings)) => {}
+    }
+    Err(failed(&settings, status, too_much))
+}
+
+/// Takes over, and after what may pass takes over again.
+async fn again_and_again(
+    settings: &Arc<Settings>,
+    status: &StatusReporter,
+    stop: &CancellationToken,
+) -> Result<(), ConnectorError> {
     let instance = Uuid::new_v4().to_string();
     let mut claimed = false;
     let mut attempt: u32 = 0;
     loop {
         let started = Instant::now();
+        let records_before = status.records_committed();
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
-            outcome = Box::pin(once(&settings, &instance, &mut claimed, status)) => outcome,
+            outcome = Box::pin(once(settings, &instance, &mut claimed, status)) => outcome,
         };
         let Err(failure) = outcome else {
             status.state(State::Stopped);
@@ -52,20 +75,26 @@ pub async fn run(
         let cause = chain(&failure);
         match failure.class() {
             Class::Transient => {
-                attempt =
-                    if started.elapsed() >= HEALTHY_AFTER { 1 } else { attempt.saturating_add(1) };
+                let came_further = status.records_committed() > records_before;
+                let healthy = came_further || started.elapsed() >= HEALTHY_AFTER;
+                attempt = if healthy { 1 } else { attempt.saturating_add(1) };
                 if settings.retry.attempts_max.is_some_and(|most| attempt > most) {
-                    return Err(failed(&settings, status, failure));
+                    return Err(failed(settings, status, failure));
                 }
+            }
+            Class::Fenced if claimed && was_taken_for_dead(settings, &instance, stop).await => {
+                attempt = 1;
             }
             Class::Fenced => {
                 info!(connector.name = %settings.name, "another instance took over: {cause}");
                 status.state(State::Stopped);
                 return Err(failure);
             }
-            Class::Definite => return Err(failed(&settings, status, failure)),
+            Class::Definite => return Err(failed(settings, status, failure)),
         }
-        let after = pause(attempt, settings.retry.wait_max);
+        let wait_max = settings.retry.wait_max;
+        let wait_max = if failure.is_away() { wait_max.min(AWAY_LOOK_MAX) } else { wait_max };
+        let after = pause(attempt, wait_max);
         warn!(connector.name = %settings.name, code = failure.code(), attempt, "takes over again in {after:?}: {cause}");
         status.state(State::Retrying { code: failure.code(), cause, attempt, after });
         tokio::select! {
@@ -75,6 +104,16 @@ pub async fn run(
             }
             () = tokio::time::sleep(after) => {}
         }
+    }
+}
+
+/// Whether a broker fenced this run, and nobody runs in its place. A look that cannot be had is none against it: the take-over
+/// looks again.
+async fn was_taken_for_dead(settings: &Settings, instance: &str, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        ours = takeover::is_still_ours(settings, instance) => ours.unwrap_or(true),
     }
 }
 
@@ -106,7 +145,7 @@ fn pause(attempt: u32, wait_max: Duration) -> Duration {
 }
 
 /// A failure and the causes behind it, on one line each.
-pub(crate) fn chain(failure: &dyn Error) -> String {
+pub fn chain(failure: &dyn Error) -> String {
     let mut text = failure.to_string();
     let mut cause = failure.source();
     while let Some(inner) = cause {

@@ -12,6 +12,7 @@ use pgoutput::{Begin, Lsn};
 
 use crate::append::{Appender, no_change};
 use crate::error::ConnectorError;
+use crate::oversized::RecordLimits;
 use crate::settings::Settings;
 
 /// State of the source transaction that is being read, as its records need it.
@@ -22,7 +23,7 @@ pub(crate) struct TransactionRecords {
     committed_at_unix_us: i64,
     /// BEGIN is in Kafka, or on its way.
     begun: bool,
-    record_bytes_max: usize,
+    limits: RecordLimits,
 }
 
 impl TransactionRecords {
@@ -34,7 +35,7 @@ impl TransactionRecords {
             begin_lsn: Lsn::ZERO,
             committed_at_unix_us: 0,
             begun: true,
-            record_bytes_max: settings.producer.request_bytes_max,
+            limits: RecordLimits::fixed(&settings.producer),
         })
     }
 
@@ -71,7 +72,7 @@ impl TransactionRecords {
     ) -> Result<(), ConnectorError> {
         self.begun = true;
         let at = no_change(self.committed_at_unix_us);
-        let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
+        let mut appender = Appender::new(Some(transaction), topic, &at, &mut self.limits);
         let unix_ms = self.committed_at_unix_us / 1000;
         let mut append = |record: Record<'_>| appender.append(&record);
         self.plan.begin(self.begin_lsn, unix_ms, &mut append, scratch);
@@ -80,14 +81,14 @@ impl TransactionRecords {
 
     /// Puts END into the open Kafka transaction; the COMMIT message stands at `commit_lsn`.
     pub(crate) fn end(
-        &self,
+        &mut self,
         commit_lsn: Lsn,
         topic: &Topic,
         transaction: &mut Transaction,
         scratch: &mut Scratch,
     ) -> Result<(), ConnectorError> {
         let at = no_change(self.committed_at_unix_us);
-        let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
+        let mut appender = Appender::new(Some(transaction), topic, &at, &mut self.limits);
         let unix_ms = self.committed_at_unix_us / 1000;
         self.plan.end(commit_lsn, unix_ms, &mut |record| appender.append(&record), scratch);
         appender.finish()

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use envelope::{EncoderSettings, Notification, NotificationPlan};
-use kafka::{Topic, Transaction};
+use kafka::{ProducerSettings, Topic, Transaction};
 use tracing::info;
 
 use crate::append::{Appender, no_change};
 use crate::clock;
 use crate::error::ConnectorError;
+use crate::oversized::RecordLimits;
 use crate::settings::Settings;
 
 /// Which snapshot a notification is about.
@@ -90,6 +91,17 @@ impl ScanStatus {
     }
 }
 
+impl ScanStatus {
+    /// Why not all rows of the table were read; `None` if they were.
+    pub(crate) fn missed(self) -> Option<&'static str> {
+        match self {
+            Self::Succeeded | Self::Empty => None,
+            Self::UnknownSchema => Some("is not captured or does not exist any more"),
+            Self::SqlException => Some("cannot be read as asked for: the log says why"),
+        }
+    }
+}
+
 impl Stage {
     fn kind(&self) -> &'static str {
         match self {
@@ -135,7 +147,7 @@ pub(crate) struct Notifications {
     log: bool,
     sink: Option<NotificationPlan>,
     connector_name: String,
-    record_bytes_max: usize,
+    producer: ProducerSettings,
 }
 
 impl Notifications {
@@ -147,7 +159,7 @@ impl Notifications {
             log: wanted.log,
             sink: sink.map(|topic| NotificationPlan::compile(encoder, topic)),
             connector_name: encoder.topic_prefix.clone(),
-            record_bytes_max: settings.producer.request_bytes_max,
+            producer: settings.producer.clone(),
         })
     }
 
@@ -181,7 +193,8 @@ impl Notifications {
             unix_ms: now_ns / 1_000_000,
         };
         let at = no_change(now_ns / 1000);
-        let mut appender = Appender::new(Some(transaction), topic, &at, self.record_bytes_max);
+        let mut limits = RecordLimits::fixed(&self.producer);
+        let mut appender = Appender::new(Some(transaction), topic, &at, &mut limits);
         plan.encode(&notification, &mut |record| appender.append(&record));
         appender.finish()
     }

@@ -15,6 +15,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use failpoint::{Point, pass};
 use pgoutput::Lsn;
 use pgoutput::replication::ReplicationMessage;
 use postgres::ReplicationConnection;
@@ -24,14 +25,17 @@ use crate::boundary::{Boundary, Due};
 use crate::error::{Class, ConnectorError};
 use crate::gather::{Gathered, Gatherer};
 use crate::heartbeat::Heartbeat;
+use crate::incremental::NextChunk;
 use crate::lifecycle::chain;
 use crate::notification::{Aggregate, Stage};
 use crate::settings::Settings;
+use crate::signal::outside::{FromOutside, Outside};
 use crate::sink::{Committed, Sink};
-use crate::snapshot::{self, Purpose, SnapshotPlan};
+use crate::snapshot::{self, Done, Purpose, SnapshotPlan};
 use crate::source::Source;
 use crate::status::{State, StatusReporter};
 use crate::takeover::Taken;
+use crate::vanished;
 use crate::watermarks::Watermarks;
 use crate::way::Way;
 
@@ -44,10 +48,11 @@ pub(crate) async fn run(
     settings: &Arc<Settings>,
     status: &StatusReporter,
 ) -> Result<(), ConnectorError> {
-    let Taken { producer, log, gatherer, replication, acknowledged, snapshot } = taken;
+    let Taken { producer, log, gatherer, replication, acknowledged, snapshot, done } = taken;
     let sink = Sink::start(producer, log, settings.delivery);
     let way = Way::new(settings);
-    let mut follow = Follow { settings, status, acknowledged, gatherer, sink, way };
+    let outside = Outside::start(settings, &gatherer.position().requests.heeded);
+    let mut follow = Follow { settings, status, acknowledged, gatherer, sink, way, done, outside };
     let mut replication = match snapshot {
         None => {
             follow.gatherer.notify(&Aggregate::Initial, &Stage::Skipped, "").await?;
@@ -55,6 +60,9 @@ pub(crate) async fn run(
         }
         Some(plan) => follow.snapshot(plan, replication).await?,
     };
+    // Before the stream goes on: what it brings of a row that vanished and came back must lie behind the delete.
+    let Follow { gatherer, sink, .. } = &mut follow;
+    Box::pin(vanished::tell(settings, gatherer, sink, status)).await?;
     while settings.snapshot.mode.streams() {
         status.state(State::Streaming);
         if !follow.gatherer.has_reached() {
@@ -75,6 +83,10 @@ struct Follow<'a> {
     sink: Sink,
     /// How the slot is read.
     way: Way,
+    /// What is in Kafka of a snapshot that is not complete.
+    done: Done,
+    /// Signals that do not come with the stream.
+    outside: Outside,
 }
 
 /// A running stream: stage 1, and what is known of its positions.
@@ -85,26 +97,30 @@ struct Running {
 }
 
 impl Follow<'_> {
-    /// Reads the tables. Rows of a snapshot that did not come to its end may be in Kafka already: then what the slot has since
-    /// goes first, up to where the new snapshot stands. Returns the session that will stream.
+    /// Reads the tables. Parts of a snapshot that did not come to its end may be in Kafka already: then what the slot has since
+    /// goes first, up to where the new snapshot stands, which is read for the rest. Returns the session that will stream.
     async fn snapshot(
         &mut self,
         plan: SnapshotPlan,
         mut replication: ReplicationConnection,
     ) -> Result<ReplicationConnection, ConnectorError> {
         let joins_at = plan.joins_at;
+        let began = self.gatherer.position().snapshot_began;
         if self.gatherer.position().end_lsn < joins_at {
             self.gatherer.gather_until(joins_at);
+            if began.is_some_and(|began| self.done.is_begun(began)) {
+                self.gatherer.fill_in_what_the_stream_lacks();
+            }
             self.follow(replication).await?;
             self.gatherer.stand_at(joins_at);
             replication = ReplicationConnection::connect(&self.settings.source).await?;
         }
-        let Self { gatherer, sink, .. } = self;
+        let Self { gatherer, sink, done, .. } = self;
         let purpose = plan.purpose;
-        match snapshot::take(plan, self.settings, gatherer, sink, self.status).await {
+        match snapshot::take(plan, done, self.settings, gatherer, sink, self.status).await {
             Err(failure) if purpose == Purpose::Requested && of_the_request(&failure) => {
                 warn!(connector.name = %self.settings.name, code = failure.code(), "a blocking snapshot is given up, what was read of it stays: {}", chain(&failure));
-                purpose.fulfil(gatherer.position_mut());
+                snapshot::complete(purpose, Err(chain(&failure)), done, gatherer);
                 if sink.is_busy() {
                     sink.committed().await?;
                 }
@@ -138,8 +154,8 @@ impl Follow<'_> {
         Ok(Running { source, boundary, marks: Watermarks::starting_at(from, self.acknowledged) })
     }
 
-    /// The loop. Each turn is one of: a commit came back, a heartbeat is due, a chunk came in, the open Kafka transaction goes
-    /// out.
+    /// The loop. Each turn is one of: a commit came back, a heartbeat is due, a chunk came in, a signal came from outside, the
+    /// open Kafka transaction goes out.
     ///
     /// Returns once everything the gatherer was asked for is in Kafka; a gatherer without an end is asked for everything.
     async fn follow(&mut self, replication: ReplicationConnection) -> Result<(), ConnectorError> {
@@ -160,29 +176,41 @@ impl Follow<'_> {
             }
             let room = filled.in_transaction || !running.boundary.is_full(filled.bytes);
             // Far behind, a chunk would wait for the end of the log.
-            if running.source.is_stream() && self.gatherer.wants_chunk() {
+            let wants_chunk = running.source.is_stream() && self.gatherer.wants_chunk();
+            if wants_chunk && self.gatherer.is_chunk_askable() {
                 Box::pin(self.gatherer.ask_for_chunk()).await?;
+                continue;
+            }
+            if !room && !free && !wants_chunk {
+                self.wait_for_kafka(&mut running).await?;
+                continue;
             }
             tokio::select! {
                 biased;
                 committed = self.sink.committed(), if !free => {
-                    let committed = committed?;
-                    self.acknowledge(&mut running, committed);
+                    self.acknowledge(&mut running, committed?).await?;
                 }
                 () = heartbeat.tick(), if room => {
                     self.gatherer.heartbeat().await?;
                     running.boundary.opened(Instant::now());
                 }
-                chunk = self.gatherer.chunk(), if room && self.gatherer.awaits_chunk() => {
-                    if Box::pin(self.gatherer.take_chunk(chunk?)).await? == Gathered::Records {
+                next = self.gatherer.next_chunk(), if wants_chunk || (room && self.gatherer.awaits_chunk()) => {
+                    if let NextChunk::Read(answer) = next?
+                        && Box::pin(self.gatherer.take_chunk(*answer)).await? == Gathered::Records
+                    {
                         running.boundary.opened(Instant::now());
                     }
                 }
+                came = self.outside.next(), if room && !filled.in_transaction => {
+                    Box::pin(self.heed(&mut running, came)).await?;
+                }
                 chunk = running.source.next(), if room && !self.gatherer.is_overrun() => {
                     let chunk = chunk?;
+                    self.status.streamed(running.source.streamed());
                     if let Some(began) = chunk.session_began() {
                         self.gatherer.begin_session(began);
                     }
+                    self.gatherer.is_replayed(chunk.is_replay());
                     for message in chunk.messages() {
                         if self.receive(&mut running, message?).await? == Gathered::Reached {
                             reached = true;
@@ -196,9 +224,14 @@ impl Follow<'_> {
                 () = wait_for(due), if matches!(due, Due::At(_)) && free => {}
             }
         }
+        self.end(running).await
+    }
+
+    /// Everything that was asked for is gathered: it goes out, and the slot is free.
+    async fn end(&mut self, mut running: Running) -> Result<(), ConnectorError> {
         self.hand_over(&mut running).await?;
         let committed = self.sink.committed().await?;
-        self.acknowledge(&mut running, committed);
+        self.acknowledge(&mut running, committed).await?;
         running.source.close().await;
         Ok(())
     }
@@ -217,38 +250,88 @@ impl Follow<'_> {
                 running.boundary.opened(Instant::now());
                 if running.boundary.must_slice(self.gatherer.filled().bytes) {
                     self.hand_over(running).await?;
+                    pass(Point::SliceHandedOver).await?;
                 }
             }
         }
+        // A busy stream may have no chunk that ends between two source transactions.
+        if !self.gatherer.is_in_transaction()
+            && let Some(came) = self.outside.waiting()
+        {
+            Box::pin(self.heed(running, came)).await?;
+        }
         Ok(gathered)
+    }
+
+    /// A channel outside the source has brought something. Nothing of a source transaction is open.
+    async fn heed(
+        &mut self,
+        running: &mut Running,
+        came: FromOutside,
+    ) -> Result<(), ConnectorError> {
+        match came {
+            FromOutside::Trouble(notice) => self.status.notice(notice),
+            FromOutside::Delivery(delivery) => match self.gatherer.heed(delivery).await? {
+                Gathered::Nothing | Gathered::Reached => {}
+                Gathered::Position => running.boundary.position_moved(),
+                Gathered::Records => running.boundary.opened(Instant::now()),
+            },
+        }
+        Ok(())
     }
 
     /// Gives the open Kafka transaction to stage 3, once it has committed the one before, and opens the next.
     async fn hand_over(&mut self, running: &mut Running) -> Result<(), ConnectorError> {
         while self.sink.is_busy() {
-            let committed = self.sink.committed().await?;
-            self.acknowledge(running, committed);
+            self.wait_for_kafka(running).await?;
         }
+        pass(Point::BeforeHandOver).await?;
         running.marks.receive(self.gatherer.position().end_lsn);
         let records = self.gatherer.filled().records;
         self.gatherer.tell(self.status);
+        self.outside.handed_over(&self.gatherer.position().requests.heeded);
         self.sink.hand_over(self.gatherer.take()).await?;
         running.boundary.handed_over(records, Instant::now());
+        if records == 0 {
+            pass(Point::CheckpointOnly).await?;
+        }
         Ok(())
     }
 
+    /// Nothing can be read on before a commit comes back.
+    async fn wait_for_kafka(&mut self, running: &mut Running) -> Result<(), ConnectorError> {
+        let began = Instant::now();
+        let committed = self.sink.committed().await?;
+        self.status.waits_for_kafka(began.elapsed());
+        self.acknowledge(running, committed).await
+    }
+
     /// Kafka holds a transaction: only now may PostgreSQL forget what is in it.
-    fn acknowledge(&self, running: &mut Running, committed: Committed) {
+    async fn acknowledge(
+        &mut self,
+        running: &mut Running,
+        committed: Committed,
+    ) -> Result<(), ConnectorError> {
+        pass(Point::BeforeAcknowledgement).await?;
         running.marks.commit(committed.end_lsn);
         running.source.acknowledge(running.marks.acknowledge());
-        self.status.committed(committed.end_lsn, committed.records);
+        self.status.committed(&committed);
+        self.outside.committed();
+        pass(Point::AfterAcknowledgement).await?;
+        Ok(())
     }
 }
 
 /// Whether a snapshot failed for what was asked for, such as a statement that the server refuses: then it would fail again.
 fn of_the_request(failure: &ConnectorError) -> bool {
     let definite = failure.class() == Class::Definite;
-    definite && matches!(failure, ConnectorError::Postgres(_) | ConnectorError::Envelope(_))
+    definite
+        && matches!(
+            failure,
+            ConnectorError::Postgres(_)
+                | ConnectorError::Envelope(_)
+                | ConnectorError::Unencodable { .. }
+        )
 }
 
 async fn wait_for(due: Due) {

@@ -14,11 +14,13 @@ use serde_json::json;
 
 use crate::error::ConnectorError;
 pub use crate::signal::{
-    BlockingRequest, IncrementalProgress, IncrementalRequest, RequestedTable, Requests,
+    BlockingRequest, Heeded, HeededFile, HeededTopic, IncrementalProgress, IncrementalRequest,
+    RequestedTable, Requests,
 };
+pub use crate::vanished::{Gap, GapTable, GapTopic};
 
 /// Version of the layout below. A reader refuses a newer one.
-const LAYOUT_VERSION: u32 = 3;
+const LAYOUT_VERSION: u32 = 4;
 
 /// Where a restart continues. Written in the Kafka transaction that carries the records it covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,9 @@ pub struct Position {
     pub system_id: String,
     /// Timeline the positions below belong to: a promoted standby reuses LSNs.
     pub timeline: u32,
+    /// Where that timeline began: two standbys that were promoted apart may both have given theirs the same number. `None` of the first
+    /// timeline, and where the server could not tell.
+    pub timeline_began: Option<Lsn>,
     /// Replication slot the positions belong to.
     pub slot: String,
     /// The run that wrote this: a run that was taken over from finds another here, and leaves.
@@ -39,10 +44,14 @@ pub struct Position {
     pub half_sent: Option<HalfSent>,
     /// How far the initial snapshot has come.
     pub snapshot: SnapshotProgress,
+    /// Where the snapshot that is not complete was first taken: what is done of it is kept under this position.
+    pub snapshot_began: Option<Lsn>,
     /// Fingerprint of the options that decide which raw changes the server sends.
     pub stream_options: String,
     /// What signals have asked for and is not done yet.
     pub requests: Requests,
+    /// A gap that the snapshot closes, until the rows that vanished in it are told of.
+    pub gap: Option<Gap>,
 }
 
 /// A source transaction of which the first `changes` raw pgoutput changes are in Kafka.
@@ -76,6 +85,11 @@ pub enum SnapshotProgress {
 }
 
 impl Position {
+    /// Rows of the tables are in the topics: a start that does not go on here leaves a gap.
+    pub(crate) fn has_sent_rows(&self) -> bool {
+        self.snapshot != SnapshotProgress::Pending || self.gap.is_some()
+    }
+
     /// Encodes the value of a checkpoint record.
     ///
     /// Shape: a JSON object. `lsn`, `lsn_proc` and `lsn_commit` are decimal numbers, for readers of Debezium's offsets;
@@ -92,7 +106,7 @@ impl Position {
             "lsn": self.end_lsn.as_u64(),
             "lsn_proc": self.end_lsn.as_u64(),
             "tributary": {
-                "version": self.requests.layout_version(),
+                "version": self.layout_version(),
                 "system_id": self.system_id,
                 "timeline": self.timeline,
                 "slot": self.slot,
@@ -106,32 +120,41 @@ impl Position {
         if !self.requests.is_empty() {
             layout["tributary"]["requests"] = json!(self.requests);
         }
+        if let Some(began) = self.timeline_began {
+            layout["tributary"]["timeline_began"] = began.to_string().into();
+        }
+        if let Some(began) = self.snapshot_began {
+            layout["tributary"]["snapshot_began"] = began.to_string().into();
+        }
+        if let Some(gap) = &self.gap {
+            layout["tributary"]["gap"] = json!(gap);
+        }
         if let Some(lsn) = self.last_commit_lsn {
             layout["lsn_commit"] = lsn.as_u64().into();
         }
         layout.to_string().into_bytes()
     }
 
+    /// The oldest layout that can hold it: a program that does not know what is in it must not pass over it.
+    fn layout_version(&self) -> u32 {
+        if self.snapshot_began.is_some() || self.gap.is_some() {
+            return 4;
+        }
+        self.requests.layout_version()
+    }
+
     /// Reads the value of a checkpoint record.
     ///
     /// Errors: [`ConnectorError::CheckpointUnreadable`] for anything this version did not write.
     pub fn from_json(value: &[u8]) -> Result<Self, ConnectorError> {
-        let unreadable = |reason: String| ConnectorError::CheckpointUnreadable { reason };
         let layout: Layout =
-            serde_json::from_slice(value).map_err(|error| unreadable(error.to_string()))?;
+            serde_json::from_slice(value).map_err(|error| ConnectorError::unreadable(&error))?;
         let ours = layout.tributary;
-        if ours.version > LAYOUT_VERSION {
-            return Err(unreadable(format!(
-                "its layout version is {}, this program knows up to {LAYOUT_VERSION}",
-                ours.version
-            )));
-        }
-        let lsn = |text: &str| {
-            Lsn::from_str(text).map_err(|_| unreadable(format!("`{text}` is not a log position")))
-        };
+        ConnectorError::refuse_newer("its layout version is", ours.version, LAYOUT_VERSION)?;
         Ok(Self {
             system_id: ours.system_id,
             timeline: ours.timeline,
+            timeline_began: ours.timeline_began.as_deref().map(lsn).transpose()?,
             slot: ours.slot,
             instance: ours.instance,
             end_lsn: lsn(&ours.end_lsn)?,
@@ -145,10 +168,19 @@ impl Position {
                 }),
             },
             snapshot: ours.snapshot,
+            snapshot_began: ours.snapshot_began.as_deref().map(lsn).transpose()?,
             stream_options: ours.stream_options,
             requests: ours.requests,
+            gap: ours.gap,
         })
     }
+}
+
+/// A log position as a record of ours has it.
+pub(crate) fn lsn(text: &str) -> Result<Lsn, ConnectorError> {
+    let unreadable =
+        |_| ConnectorError::unreadable(&format_args!("`{text}` is not a log position"));
+    Lsn::from_str(text).map_err(unreadable)
 }
 
 /// Key of a connector's checkpoint record: `["<connector>",{"server":"<topic.prefix>"}]`.
@@ -170,15 +202,21 @@ struct OurLayout {
     version: u32,
     system_id: String,
     timeline: u32,
+    #[serde(default)]
+    timeline_began: Option<String>,
     slot: String,
     instance: String,
     end_lsn: String,
     #[serde(default)]
     half_sent: Option<HalfSentLayout>,
     snapshot: SnapshotProgress,
+    #[serde(default)]
+    snapshot_began: Option<String>,
     stream_options: String,
     #[serde(default)]
     requests: Requests,
+    #[serde(default)]
+    gap: Option<Gap>,
 }
 
 #[derive(Deserialize)]
@@ -196,15 +234,34 @@ mod tests {
         Position {
             system_id: "7301234567890123456".to_owned(),
             timeline: 3,
+            timeline_began: Some(Lsn::new(0x15_0000_0000)),
             slot: "debezium".to_owned(),
             instance: "i".to_owned(),
             end_lsn: Lsn::new(0x16_B374_D848),
             last_commit_lsn: Some(Lsn::new(0x16_B374_D800)),
             half_sent: Some(HalfSent { commit_lsn: Lsn::new(7), xid: Xid(42), changes: 9 }),
             snapshot: SnapshotProgress::Completed,
+            snapshot_began: None,
             stream_options: "abc".to_owned(),
             requests: Requests::default(),
+            gap: None,
         }
+    }
+
+    #[test]
+    fn a_gap_is_not_forgotten_and_an_older_program_does_not_pass_over_it() {
+        let table =
+            GapTable { schema: "s".into(), name: "t".into(), read_whole: true, files: "1".into() };
+        let topic = GapTopic {
+            name: "p.s.t".into(),
+            id: "00".into(),
+            ends: vec![5, 0],
+            tables: vec![table],
+        };
+        let over = Position { gap: Some(Gap { topics: vec![topic] }), ..position() };
+        let json: serde_json::Value = serde_json::from_slice(&over.to_json()).unwrap();
+        assert_eq!(json["tributary"]["version"], 4);
+        assert_eq!(Position::from_json(&over.to_json()).unwrap(), over);
     }
 
     #[test]
@@ -219,6 +276,12 @@ mod tests {
             RequestedTable { schema: "s".into(), name: "t".into(), filter: Some("f".into()) };
         asked.requests.blocking.push(BlockingRequest { signal: "1".into(), tables: vec![table] });
         assert_eq!(version(&asked), Some(2));
+        assert_eq!(Position::from_json(&asked.to_json()).unwrap(), asked);
+        asked.snapshot_began = Some(Lsn::new(0x77));
+        asked.requests.heeded.topic =
+            Some(HeededTopic { topic: "p-signal".into(), topic_id: None, next_offset: 7 });
+        asked.requests.heeded.file = Some(HeededFile { taken: "u".into(), bytes: 9 });
+        assert_eq!(version(&asked), Some(4));
         assert_eq!(Position::from_json(&asked.to_json()).unwrap(), asked);
     }
 
@@ -238,7 +301,7 @@ mod tests {
     #[test]
     fn a_checkpoint_of_a_newer_layout_is_refused() {
         let mut json: serde_json::Value = serde_json::from_slice(&position().to_json()).unwrap();
-        json["tributary"]["version"] = 4.into();
+        json["tributary"]["version"] = (LAYOUT_VERSION + 1).into();
         let error = Position::from_json(json.to_string().as_bytes()).unwrap_err();
         assert_eq!(error.code(), "CO010");
     }

@@ -152,14 +152,17 @@ mod tests {
         Position {
             system_id: "7".to_owned(),
             timeline: 1,
+            timeline_began: None,
             slot: "s".to_owned(),
             instance: "i".to_owned(),
             end_lsn: Lsn::new(100),
             last_commit_lsn: None,
             half_sent: None,
             snapshot: SnapshotProgress::Completed,
+            snapshot_began: None,
             stream_options: "o".to_owned(),
             requests: Requests::default(),
+            gap: None,
         }
     }
 

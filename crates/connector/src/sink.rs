@@ -5,14 +5,16 @@
 //! Never: a retry. Any error ends the stage, and with it the run; the next take-over reads from the checkpoint whether
 //! the commit took place.
 
+use failpoint::Check;
 use kafka::{Producer, Transaction};
 use pgoutput::Lsn;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{Instrument as _, debug};
 
 use crate::checkpoint::CheckpointLog;
 use crate::error::ConnectorError;
+use crate::measure::{Contents, Sent};
 use crate::position::Position;
 use crate::settings::DeliveryGuarantee;
 
@@ -21,17 +23,25 @@ use crate::settings::DeliveryGuarantee;
 pub(crate) struct Outgoing {
     /// Records of complete source transactions, or a slice of a large one.
     pub(crate) transaction: Transaction,
+    /// What must not be in Kafka before those records are. Empty where a Kafka transaction ties them together.
+    pub(crate) with_checkpoint: Transaction,
     /// The position a restart continues at once this is committed.
     pub(crate) position: Position,
+    /// What is counted of it.
+    pub(crate) contents: Contents,
 }
 
 /// A Kafka transaction that is committed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Committed {
     /// Everything before this is in Kafka.
     pub(crate) end_lsn: Lsn,
     /// Records it held, without the checkpoint.
     pub(crate) records: usize,
+    /// What is counted of it.
+    pub(crate) contents: Contents,
+    /// How it was sent.
+    pub(crate) sent: Sent,
 }
 
 /// Stage 3 as stage 2 sees it: one Kafka transaction is committed at a time, so memory holds two of them, the one on its
@@ -54,7 +64,7 @@ impl Sink {
         let (outbox, inbox) = mpsc::channel(1);
         let (report, committed) = mpsc::channel(1);
         let mut stage = JoinSet::new();
-        stage.spawn(commit_all(producer, log, delivery, inbox, report));
+        stage.spawn(commit_all(producer, log, delivery, inbox, report).in_current_span());
         Self { outbox, committed, stage, busy: false }
     }
 
@@ -102,16 +112,18 @@ async fn commit_all(
     mut inbox: mpsc::Receiver<Outgoing>,
     report: mpsc::Sender<Committed>,
 ) -> Result<(), ConnectorError> {
-    while let Some(Outgoing { mut transaction, position }) = inbox.recv().await {
+    while let Some(outgoing) = inbox.recv().await {
+        let Outgoing { mut transaction, with_checkpoint, mut position, contents } = outgoing;
         let records = transaction.record_count();
         let end_lsn = position.end_lsn;
-        if delivery == DeliveryGuarantee::AtLeastOnce {
+        if failpoint::is_out(Check::Ordinal) {
+            position.half_sent = None;
+        }
+        if delivery == DeliveryGuarantee::AtLeastOnce
+            || failpoint::is_out(Check::CheckpointInTransaction)
+        {
             // Without a transaction nothing ties the two together: the checkpoint must come second.
-            let data = std::mem::replace(
-                &mut transaction,
-                Transaction::new(producer.settings().batch_bytes_max),
-            );
-            producer.commit(data).await?;
+            producer.commit(std::mem::replace(&mut transaction, with_checkpoint)).await?;
         }
         log.append(&mut transaction, &position);
         let done = producer.commit(transaction).await?;
@@ -122,7 +134,8 @@ async fn commit_all(
             end_ms = done.end_time.as_millis(),
             "committed to {end_lsn}"
         );
-        if report.send(Committed { end_lsn, records }).await.is_err() {
+        let sent = Sent { bytes: done.sent_bytes as u64, time: done.produce_time + done.end_time };
+        if report.send(Committed { end_lsn, records, contents, sent }).await.is_err() {
             return Ok(());
         }
     }

@@ -1,6 +1,7 @@
 //! Stage 1 as the pipeline sees it, whichever way the slot is read.
 //!
-//! In: acknowledged positions. Out: chunks of the same messages, from the walsender or from batches.
+//! In: acknowledged positions. Out: chunks of the same messages, from the walsender, from batches, or of a large transaction that
+//! has committed.
 //! Never: a failure of batches that ends the run. They are over then, and [`Way`](crate::way::Way) goes on by
 //! streaming.
 
@@ -8,14 +9,17 @@ use std::future::pending;
 
 use pgoutput::replication::ReplicationMessage;
 use pgoutput::{DecodeError, Lsn};
-use postgres::{
-    BatchChunk, BatchItem, BatchStream, BatchesEnd, PostgresError, ReplicationStream, WalChunk,
-};
+use postgres::{BatchChunk, BatchItem, BatchStream, BatchesEnd, PostgresError, WalChunk};
+
+use crate::error::ConnectorError;
+use crate::spill::ReplayChunk;
+use crate::status::StreamedStatus;
+use crate::streamed::Streamed;
 
 /// One of the two ways to read the slot.
 pub(crate) enum Source {
     /// Its walsender sends each message as it is decoded.
-    Stream(ReplicationStream),
+    Stream(Box<Streamed>),
     /// A copy of it is read in batches.
     Batches(BatchSource),
 }
@@ -44,7 +48,11 @@ pub(crate) enum Chunk {
     Wal(WalChunk),
     /// A batch, or a part of it.
     Batch(BatchChunk),
-    /// Nothing: batches are over.
+    /// A large transaction, or a part of it.
+    Replay(ReplayChunk),
+    /// Nothing: all of it was kept.
+    Kept,
+    /// Nothing: this way has come to its end.
     Over,
 }
 
@@ -61,9 +69,9 @@ impl Source {
     /// The next chunk. Cancel-safe.
     ///
     /// Errors: why the stream ended; batches only are over.
-    pub(crate) async fn next(&mut self) -> Result<Chunk, PostgresError> {
+    pub(crate) async fn next(&mut self) -> Result<Chunk, ConnectorError> {
         match self {
-            Self::Stream(stream) => stream.next().await.map(Chunk::Wal),
+            Self::Stream(stream) => stream.next().await,
             Self::Batches(batches) => Ok(batches.next().await),
         }
     }
@@ -80,10 +88,18 @@ impl Source {
         }
     }
 
+    /// Large transactions that wait, if there are any.
+    pub(crate) fn streamed(&self) -> Option<StreamedStatus> {
+        match self {
+            Self::Stream(stream) => stream.status(),
+            Self::Batches(_) => None,
+        }
+    }
+
     /// Ends reading; the slot is free then.
     pub(crate) async fn close(self) {
         match self {
-            Self::Stream(stream) => stream.close().await,
+            Self::Stream(mut stream) => drop(stream.close().await),
             Self::Batches(batches) => drop(batches),
         }
     }
@@ -128,8 +144,13 @@ impl Chunk {
     pub(crate) fn session_began(&self) -> Option<Lsn> {
         match self {
             Self::Batch(chunk) => chunk.session_began(),
-            Self::Wal(_) | Self::Over => None,
+            Self::Wal(_) | Self::Replay(_) | Self::Kept | Self::Over => None,
         }
+    }
+
+    /// It is of a transaction that was sent before it committed, in which the server describes every relation anew.
+    pub(crate) fn is_replay(&self) -> bool {
+        matches!(self, Self::Replay(_))
     }
 
     /// The messages, in order.
@@ -139,7 +160,8 @@ impl Chunk {
         match self {
             Self::Wal(chunk) => Box::new(chunk.messages()),
             Self::Batch(chunk) => Box::new(chunk.messages().map(Ok)),
-            Self::Over => Box::new(std::iter::empty()),
+            Self::Replay(chunk) => Box::new(chunk.messages().map(Ok)),
+            Self::Kept | Self::Over => Box::new(std::iter::empty()),
         }
     }
 }

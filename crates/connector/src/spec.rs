@@ -112,7 +112,7 @@ impl Spec {
 
     /// The spec that the flags stand for, with everything this way of starting decides written out as keys:
     /// names derived from the connector's, `replace.null.with.default=false`, the event id header on, the era of dates kept,
-    /// nothing written to the source, rows of inheriting tables once, columns of every type captured, and the context messages of applications turned into headers.
+    /// nothing written to the source, signals from a topic, rows of inheriting tables once, columns of every type captured, and the context messages of applications turned into headers.
     ///
     /// Without `--name` the name is derived from database and tables, so that a restart finds its state again.
     pub fn from_flags(flags: &Flags, database_url: Option<&str>) -> Self {
@@ -134,6 +134,7 @@ impl Spec {
         put("tributary.enum.labels", "current".to_owned());
         put("context.message.prefix", "tributary.context".to_owned());
         put("read.only", "true".to_owned());
+        put("signal.enabled.channels", "source,kafka".to_owned());
         put("tributary.snapshot.inherited.rows", "once".to_owned());
         put("tributary.unmapped.types", "capture".to_owned());
         if let Some(source) = &flags.source {
@@ -188,23 +189,25 @@ fn shape(why: String, fix: &str) -> InvalidSettings {
 }
 
 /// `orders` means `public.orders`, as it does for a session with the usual search path.
-fn qualified(name: &str, parts: usize) -> String {
+pub fn qualified(name: &str, parts: usize) -> String {
     if name.split('.').count() < parts { format!("public.{name}") } else { name.to_owned() }
 }
 
 /// Flags name tables literally; the keys behind them take regular expressions.
 fn literals(names: &[String]) -> String {
-    let escape = |name: &String| {
-        let mut text = String::with_capacity(name.len() + 4);
-        for character in name.chars() {
-            if !character.is_alphanumeric() && character != '_' && !character.is_whitespace() {
-                text.push('\\');
-            }
-            text.push(character);
+    names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(",")
+}
+
+/// A name as the regular expression that fits only it.
+pub fn literal(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if !character.is_alphanumeric() && character != '_' && !character.is_whitespace() {
+            text.push('\\');
         }
-        text
-    };
-    names.iter().map(escape).collect::<Vec<_>>().join(",")
+        text.push(character);
+    }
+    text
 }
 
 /// A valid name for slots and publications: lower-case letters, digits and underscores, at most 63 bytes.
@@ -216,7 +219,8 @@ fn identifier(name: &str) -> String {
     name.chars().map(safe).take(63).collect()
 }
 
-const ADJECTIVES: [&str; 32] = [
+/// What names of connectors begin with that nobody gave one.
+pub const ADJECTIVES: [&str; 32] = [
     "amber", "brave", "bright", "calm", "clear", "deep", "eager", "fair", "fresh", "gentle",
     "golden", "grand", "happy", "keen", "kind", "lively", "lucky", "mellow", "merry", "mighty",
     "noble", "patient", "proud", "quick", "quiet", "silver", "smooth", "steady", "swift", "tidy",
@@ -321,5 +325,6 @@ mod tests {
         assert_eq!(spec.config["slot.name"], "mine");
         assert_eq!(spec.config["table.include.list"], r"public\.orders,public\.items");
         assert_eq!(spec.config["tributary.unmapped.types"], "capture");
+        assert_eq!(spec.config["signal.enabled.channels"], "source,kafka");
     }
 }

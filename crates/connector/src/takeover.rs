@@ -1,6 +1,6 @@
 //! Taking over a connector, in the one order that is right.
 //!
-//! 1. `Producer::init` fences whoever wrote before us and ends its open transaction.
+//! 1. `Producer::init` fences whoever wrote before us and ends its open transaction, on all partitions.
 //! 2. The checkpoint is read to its end, committed records only. Read earlier, it could still move: the classic mistake.
 //! 3. The slot is looked at and compared with the checkpoint ([`continuation`](crate::continuation)).
 //! 4. A stale walsender of ours is ended; a slot has one reader.
@@ -9,36 +9,45 @@
 //! In: settings. Out: [`Taken`]. Never: a record before step 1 is done, a read of the source before step 2.
 //! Source: KIP-98, KIP-618.
 
+mod claim;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::EncoderSettings;
+use failpoint::{Check, Point, pass};
 use kafka::{Client, Producer, Transaction};
-use pgoutput::Lsn;
+use pgoutput::{Lsn, Oid};
 use postgres::catalog::{self, TableSummary};
 use postgres::slot::{self, SlotState};
 use postgres::{Connection, CreateSlot, ReplicationConnection, SnapshotAction};
 use tracing::{info, warn};
 
+use crate::added;
 use crate::captured;
 use crate::checkpoint::CheckpointLog;
-use crate::continuation::{Server, Start, Wanted, judge, start_over};
+use crate::continuation::Server;
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
 use crate::history::Version;
 use crate::history::log::History;
+use crate::oversized::RecordLimits;
 use crate::position::{Position, Requests, SnapshotProgress};
 use crate::provision;
-use crate::settings::{EnumLabels, GapPolicy, Settings, SnapshotMode};
-use crate::snapshot::{Purpose, SnapshotPlan, SnapshotTable};
+use crate::settings::{EnumLabels, Settings};
+use crate::snapshot::{Done, Purpose, SnapshotPlan, SnapshotTable};
 use crate::tables::Tables;
 use crate::topics::Topics;
+use crate::walsender;
 
 /// How long a run that comes back looks for a successor before it fences.
 const SUCCESSOR_LOOK_MAX: Duration = Duration::from_millis(300);
 
-/// How long a walsender may take to let go of the slot.
-const WALSENDER_END_MAX: Duration = Duration::from_secs(5);
+/// A successor that fences has written its name after this time, unless its source is away; then it is asked again who is first.
+const SUCCESSOR_CLAIMS_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a run that was fenced looks for a successor.
+const FENCED_LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// A connector that is ours alone, ready to run.
 pub(crate) struct Taken {
@@ -54,6 +63,8 @@ pub(crate) struct Taken {
     pub(crate) acknowledged: Lsn,
     /// Set when the tables are to be read first.
     pub(crate) snapshot: Option<SnapshotPlan>,
+    /// What is done of it, or of another that was asked for.
+    pub(crate) done: Done,
 }
 
 /// Takes over.
@@ -66,34 +77,33 @@ pub(crate) async fn take_over(
     claimed: &mut bool,
 ) -> Result<Taken, ConnectorError> {
     let (mut fenced, checkpoint) = fence(settings, instance, *claimed).await?;
+    pass(Point::AfterCheckpointRead).await?;
+    let read = checkpoint.clone();
     let mut source = Source::look(settings, checkpoint.as_ref()).await?;
-    let origin = source.origin(settings, instance);
-    let (claim, afresh) = match decide(settings, checkpoint, &source, &origin)? {
-        Start::Afresh { drop_slot } => {
-            // What tables were in a log that is gone tells nothing about this one.
-            fenced.history = fenced.log.history(settings);
-            (origin, Some(drop_slot))
-        }
-        Start::Adopt { from } => {
-            let snapshot = SnapshotProgress::Completed;
-            (Position { end_lsn: from, snapshot, ..origin }, None)
-        }
-        Start::Continue(position) => {
-            let Position { instance, stream_options, .. } = origin;
-            let first = !*claimed && settings.snapshot.mode == SnapshotMode::Always;
-            let snapshot = if first { SnapshotProgress::Running } else { position.snapshot };
-            (Position { instance, snapshot, stream_options, ..*position }, None)
-        }
+    let decided = claim::claim(settings, instance, *claimed, &mut fenced, &source, checkpoint);
+    let (mut claim, afresh) = match decided.await {
+        Ok(claim) => claim,
+        Err(gap) => return Err(fenced.overtaken(settings, read.as_ref()).await.unwrap_or(gap)),
     };
+    if afresh.is_none() {
+        let (control, captured, history) = (&source.control, &source.captured, &fenced.history);
+        fenced.left_out =
+            added::heed_lists(control, settings, captured, history, &mut claim).await?;
+    }
     // Whoever is taken over from finds our name in the checkpoint before its walsender ends.
     fenced.write_checkpoint(&claim).await?;
     *claimed = true;
+    pass(Point::AfterClaim).await?;
     source.free(settings).await?;
     provision::replica_identities(&source.control, settings, &source.captured).await?;
     provision::publication(&source.control, settings, &source.captured).await?;
+    let reads = afresh.is_some() && settings.snapshot.mode.reads_tables();
+    if reads || claim.snapshot == SnapshotProgress::Running {
+        tokio::time::sleep(settings.snapshot.delay).await;
+    }
     let (position, snapshot) = match afresh {
         None if claim.snapshot == SnapshotProgress::Running => {
-            let plan = read_again(settings, &source).await?;
+            let plan = read_on(settings, &source).await?;
             (claim, Some(plan))
         }
         None => (claim, None),
@@ -103,38 +113,28 @@ pub(crate) async fn take_over(
         EnumLabels::FirstSeen => Some(catalog::enum_labels(&source.control).await?),
         EnumLabels::Current => None,
     };
-    let mut taken = assemble(settings, fenced, source, position, snapshot);
+    let mut taken = assemble(settings, fenced, source, position, snapshot).await?;
     if let Some(labels) = first_labels {
         taken.gatherer.tables().keep_first_labels(labels);
     }
     Ok(taken)
 }
 
-/// How to start; a gap is told, and either ends the start or is closed by a new snapshot.
-fn decide(
+/// Whether the connector is still this run's although a broker says that it is fenced: a successor writes its name into the checkpoint,
+/// whereas a broker that took us for dead, or an administrator who ended our transaction, does not.
+///
+/// A look that fails, or finds no end because somebody's transaction is open, decides nothing: `false` for the latter, since ours is
+/// over.
+pub(crate) async fn is_still_ours(
     settings: &Settings,
-    checkpoint: Option<Position>,
-    source: &Source,
-    origin: &Position,
-) -> Result<Start, ConnectorError> {
-    let wanted = Wanted {
-        connector: settings.name.as_str(),
-        slot: settings.slot.name.as_str(),
-        snapshot: settings.snapshot.mode.reads_tables(),
-        stream_options: &origin.stream_options,
-    };
-    let slot = source.slot.as_ref();
-    let judged = judge(wanted, checkpoint, slot, &source.server);
-    match (judged, settings.gap_policy) {
-        (Err(gap), GapPolicy::Resnapshot) => {
-            let Some(start) = start_over(&gap, slot) else { return Err(gap) };
-            let told = gap.to_string();
-            let what = told.lines().next().unwrap_or_default();
-            warn!(connector.name = %settings.name, code = gap.code(), "makes the slot anew and reads the tables again, as the settings say: {what}");
-            Ok(start)
-        }
-        (judged, _) => judged,
-    }
+    instance: &str,
+) -> Result<bool, ConnectorError> {
+    tokio::time::sleep(SUCCESSOR_CLAIMS_WITHIN).await;
+    let client = Client::connect(settings.store.clone()).await?;
+    let log = CheckpointLog::open(&client, settings).await?;
+    let look = tokio::time::timeout(FENCED_LOOK_MAX, log.read(&client)).await;
+    let Ok(newest) = look else { return Ok(false) };
+    Ok(newest?.is_some_and(|newest| newest.instance == instance))
 }
 
 /// Steps 1 and 2: whoever wrote before us is fenced, and then the checkpoint is read.
@@ -155,25 +155,41 @@ async fn fence(
             return Err(ConnectorError::Superseded { connector: settings.name.to_string() });
         }
     }
-    let producer = Producer::init(&client, settings.producer.clone()).await?;
-    let checkpoint = log.read(&client).await?;
+    let too_early =
+        if failpoint::is_out(Check::FenceFirst) { Some(log.read(&client).await?) } else { None };
+    pass(Point::BeforeFencing).await?;
+    let producer = log.producer(&client, settings).await?;
+    pass(Point::AfterFencing).await?;
+    let checkpoint = match too_early {
+        Some(checkpoint) => checkpoint,
+        None => log.read(&client).await?,
+    };
+    if claimed && checkpoint.as_ref().is_some_and(|newest| newest.instance != instance) {
+        // The look before found no end, because a successor is busy. It takes over again when it sees that nobody replaced it.
+        return Err(ConnectorError::Superseded { connector: settings.name.to_string() });
+    }
     let mut history = log.history(settings);
     let had_begun = |checkpoint: &Position| checkpoint.snapshot != SnapshotProgress::Pending;
     if checkpoint.as_ref().is_some_and(had_begun) {
         history.load(&client).await?;
     }
-    Ok((Fenced { client, producer, log, history }, checkpoint))
+    let mut done = log.snapshot_done(settings);
+    if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.snapshot_began.is_some()) {
+        done.load(&client).await?;
+    }
+    let fenced = Fenced { client, producer, log, history, left_out: Vec::new(), done };
+    Ok((fenced, checkpoint))
 }
 
 /// Puts the parts together for the pipeline.
-fn assemble(
+async fn assemble(
     settings: &Arc<Settings>,
     fenced: Fenced,
     source: Source,
     position: Position,
     snapshot: Option<SnapshotPlan>,
-) -> Taken {
-    let Fenced { client, producer, log, history } = fenced;
+) -> Result<Taken, ConnectorError> {
+    let Fenced { client, producer, log, history, done, .. } = fenced;
     let Source { server, control, read_at, replication, slot, .. } = source;
     let made_now = snapshot.as_ref().is_some_and(|plan| plan.exporter.is_none());
     let acknowledged = match slot.and_then(|slot| slot.confirmed_flush_lsn) {
@@ -182,11 +198,16 @@ fn assemble(
     };
     let encoder = EncoderSettings { database: server.database, ..settings.encoder.clone() };
     let encoder = Arc::new(encoder);
-    let topics = Topics::new(client, settings.topic_creation.clone());
+    let mut topics = Topics::new(client, settings.topic_creation.clone());
+    let whole_records = match &settings.oversized.topic {
+        Some(name) => Some(topics.ensure(name).await?),
+        None => None,
+    };
+    let limits = RecordLimits::new(settings, whole_records);
     let mut tables = Tables::new(settings, Arc::clone(&encoder), control, topics, history);
     tables.session_begins(read_at);
-    let gatherer = Gatherer::new(settings, &encoder, tables, position);
-    Taken { producer, log, gatherer, replication, acknowledged, snapshot }
+    let gatherer = Gatherer::new(settings, &encoder, tables, limits, position);
+    Ok(Taken { producer, log, gatherer, replication, acknowledged, snapshot, done })
 }
 
 /// Makes the slot, and plans the snapshot if one is wanted. A checkpoint that says so was written first: a slot that is
@@ -203,7 +224,9 @@ async fn begin(
         source.replication.drop_slot(slot, true).await?;
         info!(connector.name = %settings.name, slot.name = %slot, "dropped slot `{slot}`, from which nothing goes on");
     }
-    let reads_tables = settings.snapshot.mode.reads_tables();
+    // Whether a row vanished in a gap can only be told while nothing else is written.
+    let concurrent = settings.snapshot.concurrent && origin.gap.is_none();
+    let reads_tables = settings.snapshot.mode.reads_tables() && !concurrent;
     let options = CreateSlot {
         snapshot: if reads_tables { SnapshotAction::Export } else { SnapshotAction::NoExport },
         temporary: false,
@@ -212,6 +235,7 @@ async fn begin(
     let created = source.replication.create_slot(slot, options).await?;
     let end_lsn = created.consistent_point;
     info!(connector.name = %settings.name, slot.name = %slot, "created slot `{slot}` at {end_lsn}");
+    pass(Point::AfterSlotMade).await?;
     if let Some(exported) = created.snapshot_name {
         let tables = SnapshotTable::initial(&source.captured, settings);
         let purpose = Purpose::Initial;
@@ -221,16 +245,19 @@ async fn begin(
             Some(plan),
         ));
     }
-    let position = Position { end_lsn, snapshot: SnapshotProgress::Completed, ..origin };
+    let mut position = Position { end_lsn, snapshot: SnapshotProgress::Completed, ..origin };
+    if concurrent {
+        added::request_all(settings, &source.captured, &mut position.requests);
+    }
     fenced.write_first_checkpoint(&position, source).await?;
     Ok((position, None))
 }
 
-/// Plans a snapshot beside the slot: after one that did not come to its end, or because every start has one.
-async fn read_again(settings: &Settings, source: &Source) -> Result<SnapshotPlan, ConnectorError> {
+/// Plans a snapshot beside the slot: for the rest of one that did not come to its end, or because every start has one.
+async fn read_on(settings: &Settings, source: &Source) -> Result<SnapshotPlan, ConnectorError> {
     let tables = SnapshotTable::initial(&source.captured, settings);
     let plan = SnapshotPlan::export(tables, Purpose::Initial, settings).await?;
-    info!(connector.name = %settings.name, "reads the tables again at {}, after what the slot has up to there", plan.joins_at);
+    info!(connector.name = %settings.name, "reads tables at {}, after what the slot has up to there", plan.joins_at);
     Ok(plan)
 }
 
@@ -240,11 +267,29 @@ struct Fenced {
     producer: Producer,
     log: CheckpointLog,
     history: History,
+    /// Tables whose history ends with the next checkpoint.
+    left_out: Vec<Oid>,
+    done: Done,
 }
 
 impl Fenced {
+    /// Whether somebody else has taken over since the checkpoint was read: then the slot was not compared with what is true, and a gap
+    /// between the two is none.
+    async fn overtaken(
+        &self,
+        settings: &Settings,
+        read: Option<&Position>,
+    ) -> Option<ConnectorError> {
+        let newest = self.log.read(&self.client).await.ok()?;
+        let connector = settings.name.to_string();
+        (newest.as_ref() != read).then_some(ConnectorError::Superseded { connector })
+    }
+
     async fn write_checkpoint(&mut self, position: &Position) -> Result<(), ConnectorError> {
         let mut transaction = Transaction::new(self.producer.settings().batch_bytes_max);
+        for table in std::mem::take(&mut self.left_out) {
+            self.history.forget(table, &mut transaction);
+        }
         self.log.append(&mut transaction, position);
         self.producer.commit(transaction).await?;
         Ok(())
@@ -268,6 +313,12 @@ impl Fenced {
     }
 }
 
+async fn is_standby(control: &Connection) -> Result<bool, ConnectorError> {
+    let row =
+        control.text_row("tell whether it is a standby", "SELECT pg_is_in_recovery()").await?;
+    Ok(row.is_some_and(|row| row.first().is_some_and(|value| value.as_deref() == Some("t"))))
+}
+
 /// The PostgreSQL side, as it was found.
 struct Source {
     control: Connection,
@@ -288,15 +339,18 @@ impl Source {
         let read_at = catalog::horizon(&control, &settings.slot.name).await?.read_at;
         let mut replication = ReplicationConnection::connect(&settings.source).await?;
         let identity = replication.identify_system().await?;
-        let switches = match checkpoint {
-            Some(checkpoint) if checkpoint.timeline != identity.timeline => {
-                replication.timeline_history(identity.timeline).await?
+        let switches = match replication.timeline_history(identity.timeline).await {
+            // On the timeline of the checkpoint it is one safety more, and servers may have lost it.
+            Err(error) if checkpoint.is_none_or(|it| it.timeline == identity.timeline) => {
+                warn!(connector.name = %settings.name, "where timeline {} began is not known: {error}", identity.timeline);
+                Vec::new()
             }
-            _ => Vec::new(),
+            switches => switches?,
         };
         let server = Server {
             system_id: identity.system_id,
             timeline: identity.timeline,
+            flushed: (!is_standby(&control).await?).then_some(identity.flushed),
             database: identity.database,
             switches,
         };
@@ -315,26 +369,25 @@ impl Source {
         Position {
             system_id: self.server.system_id.clone(),
             timeline: self.server.timeline,
+            timeline_began: self.server.began(self.server.timeline),
             slot: settings.slot.name.to_string(),
             instance: instance.to_owned(),
             end_lsn: Lsn::ZERO,
             last_commit_lsn: None,
             half_sent: None,
             snapshot: SnapshotProgress::Pending,
+            snapshot_began: None,
             stream_options: settings.stream_options_fingerprint(),
             requests: Requests::default(),
+            gap: None,
         }
     }
 
     /// Step 4: ends a walsender of our own that still holds the slot.
     async fn free(&self, settings: &Settings) -> Result<(), ConnectorError> {
-        let Some(slot) = &self.slot else { return Ok(()) };
-        let Some(pid) = slot.active_pid else { return Ok(()) };
-        let application = settings.source.application_name();
-        if slot::end_stale_walsender(&self.control, slot, application).await? {
-            info!(connector.name = %settings.name, slot.name = %slot.name, pid, "ended process {pid}, a walsender an earlier run left behind");
+        match &self.slot {
+            Some(slot) => walsender::free(&self.control, slot, settings).await,
+            None => Ok(()),
         }
-        slot::wait_until_inactive(&self.control, &slot.name, WALSENDER_END_MAX).await?;
-        Ok(())
     }
 }

@@ -3,12 +3,15 @@
 //! In: how far behind the connector is, what came of batches. Out: a [`Source`] that goes on exactly where the one before ended.
 //! Near the end of the log the slot is streamed: that has the lowest latency. Far behind it is read in batches: that is several
 //! times faster. The position goes from one to the other, and each begins there as after a restart.
-//! Never: a run that fails because batches cannot be had. Then it streams, and says so once.
-//! Source: `docs/adr/0011-batch-reading.md`.
+//! A stream has large transactions before they commit, if there is a place to keep them.
+//! Never: a run that fails because batches, or that place, cannot be had. Then it does without, and says so once.
+//! Source: `docs/adr/0011-batch-reading.md`, `docs/adr/0016-streamed-transactions.md`.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use failpoint::{Point, pass};
 use pgoutput::Lsn;
 use postgres::{
     BatchLimits, BatchRequest, BatchStream, Batches, BatchesEnd, Class, PgoutputOptions,
@@ -22,10 +25,15 @@ use crate::gather::Gatherer;
 use crate::lifecycle::chain;
 use crate::settings::Settings;
 use crate::source::{Over, Source};
+use crate::spill::{self, Folder, Spill};
 use crate::status::{Notice, StatusReporter};
+use crate::streamed::{Ended, Streamed};
 
 /// pgoutput knows the option `messages` from PostgreSQL 14 on.
 const LOGICAL_MESSAGES_SINCE: u32 = 140_000;
+
+/// pgoutput knows the option `streaming`, and protocol version 2, from PostgreSQL 14 on.
+const STREAMING_SINCE: u32 = 140_000;
 
 /// A transaction that is sent so long after its commit is reason enough to ask how far the log has come.
 const LAG_MIN: Duration = Duration::from_secs(1);
@@ -49,6 +57,13 @@ pub(crate) struct Way {
     settings: Arc<Settings>,
     options: PgoutputOptions,
     walsender_pid: i32,
+    server_version_num: u32,
+    /// Where transactions in progress are kept, once one was asked for.
+    folder: Option<Arc<Folder>>,
+    /// The source has transactions that cannot be kept, or there is no place for them.
+    streams_whole: bool,
+    /// Before it is one that cannot be sent in parts.
+    whole_until: Lsn,
     changed_at: Instant,
     /// Batches are not thought of before.
     not_before: Instant,
@@ -65,6 +80,10 @@ impl Way {
             settings: Arc::clone(settings),
             options: settings.pgoutput_options(),
             walsender_pid: 0,
+            server_version_num: 0,
+            folder: None,
+            streams_whole: false,
+            whole_until: Lsn::ZERO,
             changed_at: now,
             not_before: now,
             looked_at: Lsn::ZERO,
@@ -88,7 +107,7 @@ impl Way {
                 return Ok(batches);
             }
         }
-        self.stream(replication, gatherer).await
+        self.stream(replication, gatherer, status).await
     }
 
     /// Whether [`Self::change`] is to be called. Cheap; asked on every turn.
@@ -96,6 +115,7 @@ impl Way {
         let filled = gatherer.filled();
         match source {
             Source::Batches(batches) if batches.is_over() => true,
+            Source::Stream(stream) if stream.is_over() => true,
             _ if filled.in_transaction => false,
             Source::Batches(batches) => batches.is_between() && self.is_forced(Instant::now()),
             Source::Stream(_) if !self.settings.read.has_batches() => false,
@@ -124,6 +144,11 @@ impl Way {
         status: &StatusReporter,
     ) -> Result<(), ConnectorError> {
         match source {
+            Source::Stream(stream) if stream.is_over() => {
+                let ended = stream.close().await;
+                self.streams_whole(ended.as_ref());
+                *source = self.stream_anew(gatherer, status).await?;
+            }
             Source::Stream(_) => {
                 if self.settings.read.switch_every.is_none() {
                     self.not_before = Instant::now() + LOOK_INTERVAL;
@@ -134,6 +159,7 @@ impl Way {
                     }
                 }
                 if let Some(batches) = self.batches(gatherer, status).await {
+                    pass(Point::ToBatches).await?;
                     std::mem::replace(source, batches).close().await;
                 }
             }
@@ -145,38 +171,87 @@ impl Way {
                     }
                     Some(Over::End(BatchesEnd::CaughtUp)) | None => {}
                 }
-                let began = self.end_of_log(gatherer).await?;
-                let replication = ReplicationConnection::connect(&self.settings.source).await?;
-                gatherer.begin_session(began);
-                self.prepare(&replication);
-                *source = self.stream(replication, gatherer).await?;
+                pass(Point::ToStream).await?;
+                *source = self.stream_anew(gatherer, status).await?;
             }
         }
         Ok(())
     }
 
+    async fn stream_anew(
+        &mut self,
+        gatherer: &mut Gatherer,
+        status: &StatusReporter,
+    ) -> Result<Source, ConnectorError> {
+        let began = self.end_of_log(gatherer).await?;
+        let replication = ReplicationConnection::connect(&self.settings.source).await?;
+        gatherer.begin_session(began);
+        self.prepare(&replication);
+        self.stream(replication, gatherer, status).await
+    }
+
     fn prepare(&mut self, replication: &ReplicationConnection) {
         self.walsender_pid = replication.backend_pid();
         self.options = self.settings.pgoutput_options();
-        self.options.messages &= replication.server_version_num() >= LOGICAL_MESSAGES_SINCE;
+        self.server_version_num = replication.server_version_num();
+        self.options.messages &= self.server_version_num >= LOGICAL_MESSAGES_SINCE;
     }
 
     async fn stream(
         &mut self,
         replication: ReplicationConnection,
         gatherer: &mut Gatherer,
+        status: &StatusReporter,
     ) -> Result<Source, ConnectorError> {
+        let spill = self.spill(gatherer.position().end_lsn, status).await;
         let settings = &self.settings;
         let (name, from) = (&settings.slot.name, gatherer.position().end_lsn);
         if self.slot_may_be_held {
             slot::wait_until_inactive(gatherer.tables().control(), name, SLOT_FREE_MAX).await?;
             self.slot_may_be_held = false;
         }
-        let feedback = settings.feedback();
-        let stream = replication.start_replication(name, from, &self.options, feedback).await?;
+        pass(Point::BeforeStreaming).await?;
+        let feedback = settings.feedback;
+        let mut options = self.options.clone();
+        if spill.is_some() {
+            options.proto_version = 2;
+            options.streaming = true;
+        }
+        let stream = replication.start_replication(name, from, &options, feedback).await?;
         info!(connector.name = %settings.name, slot.name = %name, "streams from {from}");
         self.changed_at = Instant::now();
-        Ok(Source::Stream(stream))
+        Ok(Source::Stream(Box::new(Streamed::new(stream, spill))))
+    }
+
+    /// A place for transactions in progress, if they are wanted and can be kept. What an earlier run left there is removed.
+    async fn spill(&mut self, from: Lsn, status: &StatusReporter) -> Option<Spill> {
+        let settings = Arc::clone(&self.settings);
+        let wanted = settings.spill.streams_transactions
+            && !self.streams_whole
+            && from >= self.whole_until
+            && self.server_version_num >= STREAMING_SINCE;
+        if self.folder.is_none() {
+            let name = settings.name.to_string();
+            let directory = settings.spill.directory.clone().unwrap_or_else(std::env::temp_dir);
+            let made = tokio::task::spawn_blocking(move || {
+                spill::sweep(&directory, &name)?;
+                if wanted { Folder::make(&directory, &name).map(Some) } else { Ok(None) }
+            });
+            let made = made.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
+            match made {
+                Ok(folder) => self.folder = folder.map(Arc::new),
+                Err(error) if wanted => {
+                    self.streams_whole = true;
+                    status.notice(no_place(&error));
+                    return None;
+                }
+                Err(error) => {
+                    warn!(connector.name = %settings.name, "what an earlier run left of large transactions cannot be removed: {error}");
+                }
+            }
+        }
+        let folder = self.folder.clone().filter(|_| wanted)?;
+        Some(Spill::new(folder, settings.spill.bytes_max, self.server_version_num))
     }
 
     /// Batches from where the gatherer stands; `None` if they cannot be had, or do not pay.
@@ -199,7 +274,7 @@ impl Way {
                     settings.read.behind_bytes / NEAR_PART
                 },
                 ends_unless_it_pays: !is_forced,
-                move_interval: settings.status_interval,
+                move_interval: settings.feedback.status_interval,
             },
         };
         let opened = timeout(OPEN_MAX, Box::pin(BatchStream::open(&settings.source, request)));
@@ -224,6 +299,24 @@ impl Way {
             ),
         }
         None
+    }
+
+    /// From here on a transaction comes after its commit, however large; or until the next session, at least the one it is about.
+    fn streams_whole(&mut self, ended: Option<&Ended>) {
+        self.streams_whole = !matches!(ended, Some(Ended::Unclear(_)));
+        match ended {
+            Some(Ended::Unclear(end_lsn)) => {
+                self.whole_until = *end_lsn;
+                info!(connector.name = %self.settings.name, "the transaction that ends at {end_lsn} is read again: it has logical messages, and the server does not say which of them rolled back");
+            }
+            Some(Ended::Refused(error)) => {
+                let cause = chain(error);
+                warn!(connector.name = %self.settings.name, code = error.code(), "the server failed while it sent transactions before their commit: from here on they come after it: {cause}");
+            }
+            Some(Ended::Origin) | None => {
+                info!(connector.name = %self.settings.name, "transactions came to the source by replication: from here on large ones come after their commit, which tells their position there");
+            }
+        }
     }
 
     fn not_worth_it(&mut self, again_bytes: u64) {
@@ -256,5 +349,15 @@ impl Way {
     async fn end_of_log(&self, gatherer: &mut Gatherer) -> Result<Lsn, ConnectorError> {
         let control = gatherer.tables().control();
         Ok(catalog::horizon(control, &self.settings.slot.name).await?.read_at)
+    }
+}
+
+fn no_place(error: &io::Error) -> Notice {
+    Notice {
+        code: "NT020",
+        subject: "tributary.spill.directory".to_owned(),
+        text: format!(
+            "[NT020] large transactions wait on the disk of the database until they commit, since there is no place for them here: {error}\n  fix: set tributary.spill.directory to a folder the connector may write to; or set tributary.streaming.transactions=off"
+        ),
     }
 }

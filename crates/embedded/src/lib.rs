@@ -21,6 +21,7 @@
 mod archive;
 mod cache;
 mod connect;
+mod connect_client;
 mod error;
 mod flink;
 mod java;
@@ -36,6 +37,7 @@ mod user;
 mod watchdog;
 
 pub use connect::{Connect, ConnectOptions, Plugin};
+pub use connect_client::ConnectClient;
 pub use error::{Class, EmbeddedError};
 pub use flink::FlinkJson;
 pub use kafka::{

@@ -52,6 +52,7 @@ fn artifact(line: &'static str) -> Option<Artifact> {
 pub(crate) const KAFKA_4: &str = include_str!("../lock/kafka-4.3.1.lock");
 pub(crate) const KAFKA_3: &str = include_str!("../lock/kafka-3.9.2.lock");
 pub(crate) const CONNECT: &str = include_str!("../lock/connect-4.3.1.lock");
+pub(crate) const CONNECT_CLIENT: &str = include_str!("../lock/connect-client-4.0.5.lock");
 pub(crate) const DEBEZIUM: &str = include_str!("../lock/debezium-3.6.0.lock");
 pub(crate) const FLINK: &str = include_str!("../lock/flink-1.20.4.lock");
 pub(crate) const POSTGRES: &str = include_str!("../lock/postgres.lock");
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn every_line_of_every_lock_file_pins_one_artifact() {
-        for text in [KAFKA_4, KAFKA_3, CONNECT, DEBEZIUM, FLINK, POSTGRES] {
+        for text in [KAFKA_4, KAFKA_3, CONNECT, CONNECT_CLIENT, DEBEZIUM, FLINK, POSTGRES] {
             let artifacts = artifacts(text);
             let lines = text.lines().filter(|line| !line.starts_with('#')).count();
             assert_eq!(artifacts.len(), lines);

@@ -69,6 +69,16 @@ pub enum EnvelopeError {
         /// As given.
         placeholder: String,
     },
+    /// The value of a record is longer than was allowed by `Scratch::limit_values`. Who set the limit says what becomes of it.
+    #[error(
+        "[EN013] an event of table {table} would have {value_bytes} bytes\n  fix: raise producer.override.max.request.size, choose a tributary.oversized.policy, or exclude the large column"
+    )]
+    ValueTooLarge {
+        /// `schema.table`.
+        table: String,
+        /// Without its key.
+        value_bytes: usize,
+    },
     /// A value came in binary form.
     #[error(
         "[EN007] a value of column {column} came in binary form, which was not asked for\n  fix: remove `binary` from slot.stream.params"
@@ -147,7 +157,8 @@ impl EnvelopeError {
             | Self::Unavailable { .. }
             | Self::FieldCollision { .. }
             | Self::TopicName { .. }
-            | Self::KeyFieldCollision { .. } => Class::Definite,
+            | Self::KeyFieldCollision { .. }
+            | Self::ValueTooLarge { .. } => Class::Definite,
         }
     }
 
@@ -165,6 +176,7 @@ impl EnvelopeError {
             Self::FieldCollision { .. } => "EN010",
             Self::TopicName { .. } => "EN011",
             Self::KeyFieldCollision { .. } => "EN012",
+            Self::ValueTooLarge { .. } => "EN013",
         }
     }
 }

@@ -6,15 +6,28 @@
 
 use crate::EnvelopeError;
 use crate::fragment::Fragment;
+use crate::room::Room;
 use crate::row::{Row, RowError, RowPlan};
 use crate::schema::{Parts, Schema};
 use crate::table::{Column, Table};
 use crate::types::Context;
 use crate::value::json;
 
+/// What all keys of one table version have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyForm {
+    /// What stands before the object of the key's fields.
+    pub head: Vec<u8>,
+    /// What stands after it.
+    pub close: &'static [u8],
+    /// Names and types of the fields, in order; a type by its name in Kafka Connect, like `int32`.
+    pub fields: Vec<(String, &'static str)>,
+}
+
 /// How the key of one table version is written.
 #[derive(Debug)]
 pub(crate) struct KeyPlan {
+    form: KeyForm,
     /// Up to the payload.
     head: Fragment,
     columns: RowPlan,
@@ -53,10 +66,16 @@ impl KeyPlan {
             }
             None => None,
         };
-        let (head, close) =
-            schema.called(format!("{schema_prefix}.Key"), None).framing(context.format);
+        let schema = schema.called(format!("{schema_prefix}.Key"), None);
+        let (head, close) = schema.framing(context.format);
         let header = columns.for_header();
-        Ok(Some(Self { head: Fragment::new(head), header, columns, table_field, close }))
+        let form = KeyForm { head: head.clone(), close, fields: schema.field_types() };
+        Ok(Some(Self { form, head: Fragment::new(head), header, columns, table_field, close }))
+    }
+
+    /// What all keys have in common.
+    pub(crate) fn form(&self) -> &KeyForm {
+        &self.form
     }
 
     /// Appends the record key.
@@ -78,7 +97,7 @@ impl KeyPlan {
         row: Row<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), RowError> {
-        columns.write(row, out, &mut |_, _| {})?;
+        columns.write(row, out, &mut Room::default(), &mut |_, _| {})?;
         if let Some(field) = &self.table_field {
             out.pop();
             field.write(out);

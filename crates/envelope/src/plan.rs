@@ -3,24 +3,29 @@
 //!
 //! Source: Debezium documentation, "PostgreSQL connector: Data change events", "Primary key updates", "Delete events".
 
+mod emit;
+mod vanished;
+
+pub use vanished::VanishedRow;
+
 use std::sync::Arc;
 
 use pgoutput::TupleValue;
-use smallvec::SmallVec;
 
 use crate::era::EraLoss;
 use crate::fragment::Fragment;
 use crate::key::KeyPlan;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::position::SourcePosition;
-use crate::record::{Emission, Header, OldRow, Record, Scratch};
+use crate::record::{Emission, OldRow, Record, Scratch};
+use crate::room::Room;
 use crate::row::{Row, RowError, RowPlan};
 use crate::schema;
 use crate::settings::EncoderSettings;
 use crate::source::{self, SourceBlock};
 use crate::table::Table;
 use crate::types::{Context, Placeholder};
-use crate::{EnvelopeError, event_id, names, treatment};
+use crate::{EnvelopeError, names, treatment};
 
 const NEW_KEY_HEADER: &str = "__debezium.newkey";
 const OLD_KEY_HEADER: &str = "__debezium.oldkey";
@@ -306,12 +311,13 @@ impl TablePlan {
         at: &SourcePosition<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
-        let Scratch { value: out, memos, transaction, notices, .. } = scratch;
+        let Scratch { value: out, room, memos, transaction, notices, .. } = scratch;
         out.clear();
+        room.begin();
         self.head.write(out);
-        self.write_row(event.before, out, notices)?;
+        self.write_row(event.before, out, room, notices)?;
         out.extend_from_slice(b",\"after\":");
-        self.write_row(event.after, out, notices)?;
+        self.write_row(event.after, out, room, notices)?;
         out.extend_from_slice(b",\"source\":");
         self.source.write(at, memos, out);
         out.extend_from_slice(b",\"transaction\":");
@@ -320,7 +326,7 @@ impl TablePlan {
         out.extend_from_slice(&[event.operation, b'"', b',']);
         source::processing_times(at.processed_at_unix_ns, memos, out);
         out.extend_from_slice(self.close);
-        Ok(())
+        room.value_bytes(out).map_or(Ok(()), |value_bytes| Err(self.too_large(value_bytes)))
     }
 
     #[inline]
@@ -328,6 +334,7 @@ impl TablePlan {
         &self,
         row: Option<Row<'_>>,
         out: &mut Vec<u8>,
+        room: &mut Room,
         notices: &mut Notices,
     ) -> Result<(), EnvelopeError> {
         let Some(row) = row else {
@@ -335,37 +342,7 @@ impl TablePlan {
             return Ok(());
         };
         let mut note = |kind, column| notices.add(kind, &self.table, column);
-        self.rows.write(row, out, &mut note).map_err(|error| self.row_error(error))
-    }
-
-    /// Hands out what `scratch` holds.
-    fn emit(
-        &self,
-        at: &SourcePosition<'_>,
-        emission: Emission,
-        out: &mut impl FnMut(Record<'_>),
-        scratch: &mut Scratch,
-    ) {
-        let mut headers: SmallVec<[Header<'_>; 10]> = SmallVec::new();
-        if let Some(name) = emission.key_header {
-            headers.push(Header { name, value: &scratch.key_header });
-        }
-        if let Some(context) = &self.settings.extended_headers {
-            headers.extend(context.headers());
-        }
-        headers.extend(scratch.context.iter().map(|(name, value)| Header { name, value }));
-        if event_id::write(&self.settings, at, emission.number, &mut scratch.event_id)
-            && let Some(name) = &self.settings.event_id_header
-        {
-            headers.push(Header { name, value: &scratch.event_id });
-        }
-        let keyed = emission.keyed && self.key.is_some();
-        out(Record {
-            topic: &self.topic,
-            key: keyed.then_some(&scratch.key[..]),
-            value: emission.valued.then_some(&scratch.value[..]),
-            headers: &headers,
-        });
+        self.rows.write(row, out, room, &mut note).map_err(|error| self.row_error(error))
     }
 
     #[inline]
@@ -375,6 +352,12 @@ impl TablePlan {
         } else {
             Err(self.count_error(values.len()))
         }
+    }
+
+    #[cold]
+    fn too_large(&self, value_bytes: usize) -> EnvelopeError {
+        let table = format!("{}.{}", self.table.schema, self.table.name);
+        EnvelopeError::ValueTooLarge { table, value_bytes }
     }
 
     #[cold]

@@ -5,6 +5,7 @@ use pgoutput::TupleValue;
 
 use crate::era::LostEras;
 use crate::notice::{Notice, Notices};
+use crate::room::Room;
 use crate::source::Memos;
 use crate::transaction::TransactionOrder;
 
@@ -73,6 +74,7 @@ pub struct Scratch {
     pub(crate) key: Vec<u8>,
     pub(crate) old_key: Vec<u8>,
     pub(crate) value: Vec<u8>,
+    pub(crate) room: Room,
     pub(crate) key_header: Vec<u8>,
     pub(crate) event_id: Vec<u8>,
     pub(crate) memos: Memos,
@@ -87,6 +89,19 @@ impl Scratch {
     /// Headers for every event from here on, in place of those before; none takes them away.
     pub fn set_context(&mut self, headers: Vec<(&'static str, Vec<u8>)>) {
         self.context = headers;
+    }
+
+    /// Row events longer than this are not built: encoding one is [`EnvelopeError::ValueTooLarge`](crate::EnvelopeError), which says
+    /// how long it would be.
+    pub fn limit_values(&mut self, bytes_max: usize) {
+        self.room = Room::of(bytes_max);
+    }
+
+    /// Buffers to encode an event in that is not sent: it gets the place in its transaction that the next event here will get.
+    #[must_use]
+    pub fn for_rehearsal(&self) -> Self {
+        let (context, transaction) = (self.context.clone(), self.transaction.clone());
+        Self { context, transaction, room: self.room.clone(), ..Self::default() }
     }
 
     /// Dates whose era snapshots lost, since these buffers were made.

@@ -8,6 +8,7 @@ use pgoutput::TupleValue;
 use crate::default_value;
 use crate::fragment::Fragment;
 use crate::notice::NoticeKind;
+use crate::room::{Room, STEP_BYTES};
 use crate::schema::Schema;
 use crate::settings::FormatSettings;
 use crate::table::{Column, Table};
@@ -186,6 +187,7 @@ impl RowPlan {
         &self,
         row: Row<'_>,
         out: &mut Vec<u8>,
+        room: &mut Room,
         note: &mut impl FnMut(NoticeKind, usize),
     ) -> Result<(), RowError> {
         if self.fields.is_empty() {
@@ -193,9 +195,19 @@ impl RowPlan {
         }
         for field in &self.fields {
             field.prefix.write(out);
-            if let Some(kind) = field.write_any(row.value(field.column), out)? {
-                note(kind, field.column);
+            match row.value(field.column) {
+                TupleValue::Text(text) if text.len() > STEP_BYTES => {
+                    field.write_long(text, out, room, &mut || {
+                        note(NoticeKind::Altered, field.column);
+                    })?;
+                }
+                value => {
+                    if let Some(kind) = field.write_any(value, out)? {
+                        note(kind, field.column);
+                    }
+                }
             }
+            room.look(out);
         }
         out.push(b'}');
         Ok(())
@@ -248,6 +260,28 @@ impl Field {
             TupleValue::Binary(_) => return Err(self.error(RowErrorCause::Binary)),
         }
         Ok(None)
+    }
+
+    /// Appends a long text, with a look at the room in between where its form can be written step by step.
+    #[cold]
+    fn write_long(
+        &self,
+        text: &[u8],
+        out: &mut Vec<u8>,
+        room: &mut Room,
+        note: &mut impl FnMut(),
+    ) -> Result<(), RowError> {
+        let stepped = self.writer.write_in_steps(text, STEP_BYTES, out, &mut |out| room.look(out));
+        match stepped {
+            Some(Ok(())) => Ok(()),
+            Some(Err(malformed)) => Err(self.error(RowErrorCause::Malformed(malformed))),
+            None => {
+                if self.write(text, out)? != Outcome::Written {
+                    note();
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Compares two values that differ as they look in the event. NULL differs from all else, even where the default that

@@ -84,6 +84,12 @@ impl Schema {
         (name.to_owned(), self)
     }
 
+    /// Names and types of the fields of a structure, in order.
+    pub(crate) fn field_types(&self) -> Vec<(String, &'static str)> {
+        let Parts::Fields(fields) = &self.parts else { return Vec::new() };
+        fields.iter().map(|(name, schema)| (name.clone(), schema.type_name)).collect()
+    }
+
     /// Appends the schema as JSON.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         self.write_as(None, out);

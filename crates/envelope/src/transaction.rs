@@ -21,7 +21,7 @@ use crate::settings::EncoderSettings;
 use crate::value::json;
 
 /// Counts the events of the source transaction that is being encoded.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct TransactionOrder {
     open: bool,
     /// `xid:`, the part of their ids that stays.

@@ -250,7 +250,6 @@ impl Client {
         self.offset_of(pool, partition, EARLIEST, Isolation::ReadUncommitted).await
     }
 
-    /// Asks the leader, and looks for the new one while leadership moves.
     async fn offset_of(
         &self,
         pool: &Pool,
@@ -258,9 +257,22 @@ impl Client {
         timestamp: i64,
         isolation: Isolation,
     ) -> Result<i64, KafkaError> {
+        let ask = || self.list_offset(pool, partition, timestamp, isolation);
+        self.at_leader(partition, ask).await
+    }
+
+    /// Asks the leader of a partition, and looks for the new one while leadership moves.
+    pub(crate) async fn at_leader<T, F>(
+        &self,
+        partition: &TopicPartitionId,
+        ask: impl Fn() -> F,
+    ) -> Result<T, KafkaError>
+    where
+        F: Future<Output = Result<T, KafkaError>>,
+    {
         let deadline = Instant::now() + self.config().api_timeout;
         loop {
-            match self.list_offset(pool, partition, timestamp, isolation).await {
+            match ask().await {
                 Err(error) if error.is_stale_metadata() && Instant::now() < deadline => {
                     self.forget_leaders([partition.topic().name()]);
                     sleep(LOOK_AGAIN_AFTER).await;

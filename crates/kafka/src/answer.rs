@@ -15,6 +15,7 @@ pub(crate) enum Subject<'a> {
     Topic(&'a str),
     Partition(&'a str, i32),
     TransactionalId(&'a str),
+    Group(&'a str),
     Broker(&'a str),
 }
 
@@ -24,6 +25,7 @@ impl fmt::Display for Subject<'_> {
             Self::Topic(topic) => write!(f, "topic `{topic}`"),
             Self::Partition(topic, partition) => write!(f, "{topic}-{partition}"),
             Self::TransactionalId(id) => write!(f, "transactional id `{id}`"),
+            Self::Group(group) => write!(f, "group `{group}`"),
             Self::Broker(broker) => write!(f, "broker {broker}"),
         }
     }
@@ -67,12 +69,14 @@ fn grant(api: &str, subject: Subject<'_>) -> String {
         "CreateTopics" => "Create",
         "DeleteTopics" => "Delete",
         "DescribeConfigs" => "DescribeConfigs",
+        "JoinGroup" | "SyncGroup" | "Heartbeat" | "LeaveGroup" => "Read",
         _ => "Describe",
     };
     let resource = match subject {
         Subject::Broker(_) => "--cluster".into(),
         Subject::Topic(topic) | Subject::Partition(topic, _) => format!("--topic '{topic}'"),
         Subject::TransactionalId(id) => format!("--transactional-id '{id}'"),
+        Subject::Group(group) => format!("--group '{group}'"),
     };
     format!(
         "kafka-acls.sh --bootstrap-server … --add --allow-principal User:… --operation {operations} {resource}"

@@ -14,7 +14,7 @@ pub enum Class {
     Transient,
     /// Trying again cannot help: an operator has to change something.
     Definite,
-    /// Someone newer owns the transactional id: leave quietly.
+    /// Someone newer owns the transactional id, or the place in the group: leave quietly.
     Fenced,
 }
 
@@ -42,7 +42,9 @@ impl ErrorCode {
     pub fn class(self) -> Class {
         use ResponseError as E;
         match ResponseError::try_from_code(self.0) {
-            Some(E::InvalidProducerEpoch | E::ProducerFenced) => Class::Fenced,
+            Some(E::InvalidProducerEpoch | E::ProducerFenced | E::FencedInstanceId) => {
+                Class::Fenced
+            }
             Some(
                 E::MessageTooLarge
                 | E::RecordListTooLarge
@@ -68,7 +70,10 @@ impl ErrorCode {
                 | E::InvalidTransactionTimeout
                 | E::SecurityDisabled
                 | E::TopicDeletionDisabled
-                | E::InvalidRecord,
+                | E::InvalidRecord
+                | E::InconsistentGroupProtocol
+                | E::InvalidGroupId
+                | E::InvalidSessionTimeout,
             ) => Class::Definite,
             _ => Class::Transient,
         }
@@ -107,7 +112,7 @@ impl ErrorCode {
         )
     }
 
-    /// True while the coordinator of a transactional id is moving or loading.
+    /// True while the coordinator of a transactional id or a group is moving or loading.
     pub fn is_coordinator_moving(self) -> bool {
         use ResponseError as E;
         matches!(

@@ -1,4 +1,4 @@
-//! The newest values of keys in a compacted topic, as a take-over needs them.
+//! The newest values of keys in a compacted topic, as a take-over needs them, and the records they are found in.
 //!
 //! In: a topic, a partition, a key or a choice of keys. Out: the newest committed value. The order is what makes it
 //! right: the high watermark is taken first, and nothing is answered before the last stable offset
@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Client, Isolation, KafkaError, TopicPartitionId,
     fetch::{FetchLimits, fetch},
+    hanging,
+    read::{self, StoredRecord},
 };
 
 /// Offsets of the first window, counted back from the end.
@@ -77,15 +79,17 @@ pub async fn read_newest<K: Eq + Hash>(
     let mut newest: HashMap<K, Vec<u8>> = HashMap::new();
     loop {
         let earliest = client.earliest_offset(client.control(), partition).await?;
-        let visited = visit_window(client, partition, earliest..end, |key, value| {
-            let Some(name) = key.and_then(&select) else { return };
-            match value {
-                Some(value) => drop(newest.insert(name, value.to_vec())),
-                None => drop(newest.remove(&name)),
+        let visited = visit(client, partition, earliest..end, |record| {
+            if let Some(name) = record.key.and_then(&select) {
+                match record.value {
+                    Some(value) => drop(newest.insert(name, value.to_vec())),
+                    None => drop(newest.remove(&name)),
+                }
             }
+            ControlFlow::Continue(())
         });
         match visited.await {
-            Ok(()) => return Ok(newest),
+            Ok(_) => return Ok(newest),
             // Deleted or compacted away meanwhile: look where the log begins now.
             Err(KafkaError::OffsetOutOfRange { .. }) => newest.clear(),
             Err(error) => return Err(error),
@@ -93,11 +97,17 @@ pub async fn read_newest<K: Eq + Hash>(
     }
 }
 
+/// The first offset of the partition that still exists.
+///
+/// Errors: those of connections.
+pub async fn earliest(client: &Client, partition: &TopicPartitionId) -> Result<i64, KafkaError> {
+    client.earliest_offset(client.control(), partition).await
+}
+
 /// The end of the partition now, once no open transaction hides anything before it.
-pub(crate) async fn stable_end(
-    client: &Client,
-    partition: &TopicPartitionId,
-) -> Result<i64, KafkaError> {
+///
+/// Errors: [`KafkaError::OpenTransaction`] if one does for longer than `default.api.timeout.ms`; those of connections.
+pub async fn stable_end(client: &Client, partition: &TopicPartitionId) -> Result<i64, KafkaError> {
     let pool = client.control();
     let end = client.latest_offset(pool, partition, Isolation::ReadUncommitted).await?;
     let started = Instant::now();
@@ -110,7 +120,11 @@ pub(crate) async fn stable_end(
         }
         let waited = started.elapsed();
         if waited >= client.config().api_timeout {
+            // It helps to know whose it is; where the leader does not say, the fault is the same.
+            let holders = hanging::holders(client, partition).await.unwrap_or_default();
+            let holder = holders.iter().find(|holder| holder.first_offset == stable);
             return Err(KafkaError::OpenTransaction {
+                holder: holder.map(|holder| (holder.producer_id, holder.epoch)),
                 topic: partition.topic().name().into(),
                 partition: partition.partition(),
                 last_stable_offset: stable,
@@ -135,22 +149,47 @@ async fn read_window(
     key: &[u8],
 ) -> Result<Option<Option<Vec<u8>>>, KafkaError> {
     let mut newest = None;
-    let visited = visit_window(client, partition, range, |found, value| {
-        if found == Some(key) {
-            newest = Some(value.map(<[u8]>::to_vec));
+    let visited = visit(client, partition, range, |record| {
+        if record.key == Some(key) {
+            newest = Some(record.value.map(<[u8]>::to_vec));
         }
+        ControlFlow::Continue(())
     });
     visited.await?;
     Ok(newest)
 }
 
-/// Shows key and value of every committed record in a range of offsets, in order.
-async fn visit_window(
+/// One record, borrowed from what a broker sent.
+#[derive(Clone, Copy, Debug)]
+pub struct VisitedRecord<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// `None` is Kafka's null.
+    pub key: Option<&'a [u8]>,
+    /// `None` is Kafka's null: a tombstone in a compacted topic.
+    pub value: Option<&'a [u8]>,
+    headers: &'a [u8],
+}
+
+impl<'a> VisitedRecord<'a> {
+    /// The value of a header; `None` also if it is null, or the headers are no headers.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let headers = read::headers(self.headers).ok()?;
+        headers.into_iter().find(|(found, _)| *found == name)?.1
+    }
+}
+
+/// Shows every committed record in a range of offsets to `show`, in order, until it breaks. Out: where to go on, which is
+/// behind the record it broke at. Nothing is kept; memory holds what one fetch brings.
+///
+/// Errors: [`KafkaError::OffsetOutOfRange`] if records of the range were deleted before they were read;
+/// [`KafkaError::CorruptBatch`]; what has kept it from reading for `default.api.timeout.ms`.
+pub async fn visit(
     client: &Client,
     partition: &TopicPartitionId,
     range: std::ops::Range<i64>,
-    mut visit: impl FnMut(Option<&[u8]>, Option<&[u8]>),
-) -> Result<(), KafkaError> {
+    mut show: impl FnMut(VisitedRecord<'_>) -> ControlFlow<()>,
+) -> Result<i64, KafkaError> {
     let config = client.config();
     let expected_bytes = (range.end - range.start).saturating_mul(RECORD_BYTES_EXPECTED);
     let bytes_max = expected_bytes
@@ -183,18 +222,26 @@ async fn visit_window(
                 waited: config.api_timeout,
             });
         }
+        let mut broke_behind = None;
         offset = fetched.visit(|_, record| {
             if record.offset >= range.end {
                 return Ok(ControlFlow::Break(()));
             }
-            visit(record.key, record.value);
-            Ok(ControlFlow::Continue(()))
+            let StoredRecord { offset, key, value, headers, .. } = *record;
+            let shown = show(VisitedRecord { offset, key, value, headers });
+            if shown.is_break() {
+                broke_behind = Some(offset + 1);
+            }
+            Ok(shown)
         })?;
+        if let Some(behind) = broke_behind {
+            return Ok(behind);
+        }
         if offset > before {
             deadline = Instant::now() + config.api_timeout;
         }
     }
-    Ok(())
+    Ok(range.end)
 }
 
 async fn fetch_one(

@@ -13,6 +13,14 @@ use thiserror::Error;
 use crate::codes::ErrorCode;
 use hints::{broker_fix, message_suffix, nearest_hint};
 
+/// A failure that a test makes: the same as a connection that is gone.
+impl From<failpoint::Injected> for KafkaError {
+    fn from(injected: failpoint::Injected) -> Self {
+        let reason = format!("failpoint {}", injected.point().name());
+        Self::ConnectionLost { broker: "of a test".into(), reason }
+    }
+}
+
 /// A failure of this crate. Cheap to clone, because a dead producer answers every later call with
 /// the error that killed it.
 #[derive(Clone, Debug, Error)]
@@ -110,7 +118,7 @@ pub enum KafkaError {
     },
     /// A request without an answer in time.
     #[error(
-        "[KA014] broker {broker} did not answer {api} within {waited:?}\n  fix: look at the broker's load; `request.timeout.ms` is the limit"
+        "[KA014] broker {broker} did not answer {api} within {waited:?}\n  fix: look at the broker's load; `request.timeout.ms` is the limit; where the way to the broker is slow, lower `max.request.size` and `batch.size`"
     )]
     RequestTimedOut {
         /// `host:port`.
@@ -300,9 +308,12 @@ pub enum KafkaError {
     },
     /// Someone's open transaction hides the end of a partition.
     #[error(
-        "[KA033] {topic}-{partition} is held at offset {last_stable_offset} (its end is {high_watermark}) by an open transaction for {waited:?}\n  fix: it ends at its own `transaction.timeout.ms`; find it by kafka-transactions.sh find-hanging --topic {topic} --partition {partition}"
+        "[KA033] {topic}-{partition} is held at offset {last_stable_offset} (its end is {high_watermark}) by an open transaction{} for {waited:?}\n  fix: it ends at its own `transaction.timeout.ms`; where it does not, find out whose it is by kafka-transactions.sh find-hanging --topic {topic} --partition {partition}",
+        of_producer(*holder)
     )]
     OpenTransaction {
+        /// Producer id and epoch of whose it is, if the leader knows.
+        holder: Option<(i64, i32)>,
         /// The topic.
         topic: String,
         /// The partition.
@@ -330,4 +341,32 @@ pub enum KafkaError {
         /// The end.
         latest: i64,
     },
+    /// Another process has our place in a group.
+    #[error(
+        "[KA035] another process joined group `{group}` as `{instance_id}`, and this one is no member any more ({api} was answered {code})\n  fix: nothing if it was meant to be replaced; otherwise give each process an instance id of its own"
+    )]
+    InstanceFenced {
+        /// The group.
+        group: String,
+        /// Our `group.instance.id`.
+        instance_id: String,
+        /// The request that told us.
+        api: &'static str,
+        /// The protocol's code.
+        code: ErrorCode,
+    },
+    /// Our session in a group is over by our own clock.
+    #[error(
+        "[KA036] no heartbeat to group `{group}` was acknowledged for {waited:?}: the session is over, and others may take what was ours\n  fix: nothing, it joins again; if it repeats, look whether this process or the broker is short of CPU, and at the network between them"
+    )]
+    SessionOver {
+        /// The group.
+        group: String,
+        /// Since the last heartbeat that was acknowledged.
+        waited: Duration,
+    },
+}
+
+fn of_producer(holder: Option<(i64, i32)>) -> String {
+    holder.map_or_else(String::new, |(id, epoch)| format!(" of producer {id} (epoch {epoch})"))
 }

@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     Client, ClusterDescription, ConfigEntry, KafkaError, NewTopic, Producer, ProducerSettings,
-    TopicDescription, producer,
+    TopicDescription,
+    coordinator::{Coordinated, find_coordinator},
 };
 
 /// How bad a finding is.
@@ -152,7 +153,7 @@ impl Check<'_> {
             };
             Producer::init(self.client, settings).await.map(drop)
         } else {
-            producer::find_coordinator(self.client, id).await.map(drop)
+            find_coordinator(self.client, Coordinated::Transaction(id)).await.map(drop)
         };
         if let Err(error) = outcome {
             self.failed(&subject, &error);

@@ -10,6 +10,7 @@
 //! protocol guide, `InitProducerId`, `AddPartitionsToTxn`, `Produce`, `EndTxn`.
 
 mod coordinator;
+mod forgotten;
 mod pieces;
 mod send;
 
@@ -25,7 +26,7 @@ use crate::{
     pool::Pool,
 };
 use coordinator::Session;
-pub(crate) use coordinator::find_coordinator;
+pub use forgotten::Forgotten;
 
 /// How a producer sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +179,7 @@ impl Producer {
         written.map_err(|error| self.judge(error, started))?;
         committed.produce_time = started.elapsed();
         if let Some(session) = &mut self.session {
-            let ended = session.end(&self.pool, &self.settings).await;
+            let ended = session.end(&self.pool, &self.settings, true).await;
             ended.map_err(|error| self.judge(error, started))?;
         }
         committed.end_time = started.elapsed().saturating_sub(committed.produce_time);

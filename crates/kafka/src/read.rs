@@ -145,7 +145,7 @@ pub(crate) struct StoredRecord<'a> {
     pub(crate) timestamp_ms: i64,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
-    headers: &'a [u8],
+    pub(crate) headers: &'a [u8],
 }
 
 /// Names and values; a value may be null.
@@ -154,16 +154,21 @@ pub(crate) type Headers<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
 impl<'a> StoredRecord<'a> {
     /// Names and values, in order.
     pub(crate) fn headers(&self) -> Result<Headers<'a>, String> {
-        let mut rest = self.headers;
-        let count = varint(&mut rest)?;
-        let mut headers = Vec::new();
-        for _ in 0..count {
-            let name = nullable(&mut rest)?.ok_or("a header has no name")?;
-            let name = std::str::from_utf8(name).map_err(|_| "a header's name is not UTF-8")?;
-            headers.push((name, nullable(&mut rest)?));
-        }
-        Ok(headers)
+        headers(self.headers)
     }
+}
+
+/// Headers as they lie in a batch.
+pub(crate) fn headers(bytes: &[u8]) -> Result<Headers<'_>, String> {
+    let mut rest = bytes;
+    let count = varint(&mut rest)?;
+    let mut headers = Vec::new();
+    for _ in 0..count {
+        let name = nullable(&mut rest)?.ok_or("a header has no name")?;
+        let name = std::str::from_utf8(name).map_err(|_| "a header's name is not UTF-8")?;
+        headers.push((name, nullable(&mut rest)?));
+    }
+    Ok(headers)
 }
 
 /// Walks over the records of one batch.

@@ -6,7 +6,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::compression::Compressor;
+use crate::compression::{Compression, Compressor};
 
 /// Bytes of a batch before its first record.
 pub(crate) const BATCH_HEADER_BYTES: usize = 61;
@@ -159,6 +159,22 @@ impl BatchBuilder {
     }
 }
 
+/// Bytes of a batch that holds one record alone, as it would be sent with this compression.
+///
+/// # Errors
+/// The compression cannot be set up.
+pub fn lone_batch_bytes(
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[(&str, &[u8])],
+    compression: Compression,
+) -> std::io::Result<usize> {
+    let mut batch = BatchBuilder::new();
+    batch.append(&RecordRef { timestamp_ms: 0, key, value, headers });
+    let stamp = Stamp { producer_id: 0, producer_epoch: 0, base_sequence: 0, transactional: true };
+    Ok(batch.finish(stamp, &mut Compressor::new(compression)?).len())
+}
+
 /// Upper bound of the bytes `record` takes in a batch.
 pub(crate) fn record_bytes_max(record: &RecordRef<'_>) -> usize {
     const VARINTS_BYTES_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + 5;
@@ -234,6 +250,14 @@ mod tests {
             put_varint(&mut buffer, value);
             assert_eq!(buffer.len(), varint_bytes(value), "{value}");
         }
+    }
+
+    #[test]
+    fn a_lone_batch_is_measured_as_it_is_sent() {
+        let value = vec![b'x'; 100_000];
+        let bytes = |compression| lone_batch_bytes(None, Some(&value), &[], compression).unwrap();
+        assert!(bytes(Compression::None) > 100_000);
+        assert!(bytes(Compression::Lz4) < 10_000);
     }
 
     #[test]

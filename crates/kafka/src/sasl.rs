@@ -5,7 +5,7 @@
 //! RFC 7628 and KIP-255 (OAUTHBEARER).
 
 mod oauth;
-mod scram;
+pub(crate) mod scram;
 
 use bytes::Bytes;
 

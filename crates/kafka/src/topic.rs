@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicI32, AtomicUsize, Ordering},
     },
 };
 
@@ -26,12 +26,13 @@ struct Inner {
     id: [u8; 16],
     partition_count: i32,
     sticky: AtomicI32,
+    batch_bytes_limit: AtomicUsize,
 }
 
 impl Topic {
     pub(crate) fn new(index: usize, name: String, id: [u8; 16], partition_count: i32) -> Self {
-        let sticky = AtomicI32::new(0);
-        Self(Arc::new(Inner { index, name, id, partition_count, sticky }))
+        let (sticky, batch_bytes_limit) = (AtomicI32::new(0), AtomicUsize::new(usize::MAX));
+        Self(Arc::new(Inner { index, name, id, partition_count, sticky, batch_bytes_limit }))
     }
 
     /// The name.
@@ -69,6 +70,16 @@ impl Topic {
         // Another thread may have moved on already; then its choice stands.
         let _ =
             self.0.sticky.compare_exchange(partition, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The largest batch it takes, `max.message.bytes`; `usize::MAX` as long as nobody has said.
+    pub fn batch_bytes_limit(&self) -> usize {
+        self.0.batch_bytes_limit.load(Ordering::Relaxed)
+    }
+
+    /// Says what [`Topic::batch_bytes_limit`] is, to everyone who has this handle.
+    pub fn limit_batches(&self, bytes: usize) {
+        self.0.batch_bytes_limit.store(bytes, Ordering::Relaxed);
     }
 
     /// The handle of one partition.

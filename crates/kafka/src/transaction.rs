@@ -75,7 +75,8 @@ impl Transaction {
         headers: &[(&str, &[u8])],
     ) {
         let record = RecordRef { timestamp_ms, key, value, headers };
-        let batch_bytes_max = self.batch_bytes_max;
+        // A topic that takes smaller batches than are sent gets smaller ones.
+        let batch_bytes_max = self.batch_bytes_max.min(partition.topic().batch_bytes_limit());
         let batches = self.partition(partition);
         let mut batch = batches.open.take().unwrap_or_else(BatchBuilder::new);
         let is_full = batch.record_count() > 0
@@ -199,6 +200,19 @@ mod tests {
         let (_, batches) = transaction.into_partitions().remove(0).into_batches();
         let counts: Vec<_> = batches.iter().map(BatchBuilder::record_count).collect();
         assert_eq!(counts, [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_topic_of_small_batches_gets_small_batches() {
+        let orders = topic(0, 1);
+        orders.limit_batches(500);
+        let mut transaction = Transaction::new(100_000);
+        for _ in 0..10 {
+            transaction.append(&orders.partition(0), 0, Some(b"k"), Some(&[b'x'; 100]), &[]);
+        }
+        let (_, batches) = transaction.into_partitions().remove(0).into_batches();
+        assert!(batches.len() > 1);
+        assert!(batches.iter().all(|batch| batch.len_bytes() <= 500));
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The bytes of every message: what PostgreSQL would send. For tests of whoever reads them, and for a scripted server.
+//! The bytes of every message: what PostgreSQL would send. For tests of whoever reads them, for a scripted server, and for the
+//! beginning and end of a streamed transaction that is told as an ordinary one.
 //!
-//! In: a message. Out: its bytes, appended to a buffer. Never: I/O; used by nothing that runs in production.
+//! In: a message. Out: its bytes, appended to a buffer. Never: I/O.
 //! The inverse of [`crate::decode`] and [`crate::replication::decode`]; what each message looks like is told there.
 //! Source: PostgreSQL manual, "Logical Replication Message Formats" and "Streaming Replication Protocol".
 

@@ -1,7 +1,7 @@
 //! Bytes of PostgreSQL's logical replication to row changes.
 //!
 //! In: bodies of `CopyData` of a replication connection ([`replication::decode`]) and the pgoutput messages inside them
-//! ([`decode`]). Out: [`Change`]s of committed transactions ([`Assembler`]).
+//! ([`decode`]). Out: [`Change`]s of committed transactions ([`Assembler`]); transactions in progress are told apart ([`Streams`]).
 //! Never: I/O, clocks, threads, retries; nothing is allocated per change or per column value.
 //! Source: PostgreSQL manual, "Streaming Replication Protocol", "Logical Streaming Replication Protocol" and
 //! "Logical Replication Message Formats", protocol versions 1 to 4.
@@ -34,6 +34,7 @@ pub mod message;
 mod reader;
 mod relation;
 pub mod replication;
+mod streamed;
 mod time;
 mod tuple;
 
@@ -42,7 +43,8 @@ pub use change::{Before, Change, ChangeKind, EventId, Origin};
 pub use decode::decode;
 pub use error::{AssembleError, Class, DecodeError, LsnParseError};
 pub use lsn::{Lsn, Oid, Xid};
-pub use message::{Begin, Commit, Message};
+pub use message::{Begin, Commit, Message, StreamAbort, StreamCommit};
 pub use relation::{Relation, RelationColumn, ReplicaIdentity};
+pub use streamed::{Piece, Place, Streams, StreamsError, Tag};
 pub use time::PgTimestamp;
 pub use tuple::{OldTuple, TupleData, TupleValue, TupleValues};

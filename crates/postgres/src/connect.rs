@@ -8,10 +8,11 @@ use std::io;
 
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage, SimpleQueryRow, Statement};
 
-use crate::session::{Purpose, Replayed, Session};
+use crate::session::{Purpose, Replayed, Session, no_answer};
 use crate::sqlstate::statement_error;
 use crate::{ConnectionConfig, PostgresError, ServerError};
 
@@ -56,14 +57,28 @@ impl Connection {
         self.server_version_num
     }
 
+    /// Waits for what `answer` gives, as long as `database.query.timeout.ms` allows; `action` is for errors.
+    ///
+    /// Errors: what the server refuses; [`PostgresError::Deadline`].
+    pub(crate) async fn answered<T>(
+        &self,
+        action: impl Into<String>,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, PostgresError> {
+        let waited = self.config.answer_timeout;
+        match timeout(waited, answer).await {
+            Ok(answer) => answer.map_err(|error| PostgresError::from_sql(action, &error)),
+            Err(_elapsed) => Err(no_answer(format!("the answer to \"{}\"", action.into()), waited)),
+        }
+    }
+
     pub(crate) async fn query(
         &self,
         action: &'static str,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, PostgresError> {
-        let rows = self.client.query(sql, parameters).await;
-        rows.map_err(|error| PostgresError::from_sql(action, &error))
+        self.answered(action, self.client.query(sql, parameters)).await
     }
 
     /// The first row of a query, each value in PostgreSQL's text form, as the stream has it; `None` without rows.
@@ -72,8 +87,7 @@ impl Connection {
         action: &'static str,
         query: &str,
     ) -> Result<Option<Vec<Option<String>>>, PostgresError> {
-        let messages = self.client.simple_query(query).await;
-        let messages = messages.map_err(|error| PostgresError::from_sql(action, &error))?;
+        let messages = self.answered(action, self.client.simple_query(query)).await?;
         let row = messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
@@ -90,8 +104,7 @@ impl Connection {
         action: impl Into<String>,
         statements: &str,
     ) -> Result<(), PostgresError> {
-        let done = self.client.batch_execute(statements).await;
-        done.map_err(|error| PostgresError::from_sql(action, &error))
+        self.answered(action, self.client.batch_execute(statements)).await
     }
 }
 

@@ -279,6 +279,17 @@ pub enum PostgresError {
         #[source]
         source: Box<ServerError>,
     },
+    /// A table is not any more what it was when its reading was planned.
+    #[error(
+        "[PG033] {action}: the table was changed or written anew meanwhile\n  fix: none needed, what is left of it is read with a new snapshot"
+    )]
+    Redefined {
+        /// What was done with it.
+        action: String,
+        /// What the server said, if it was the server who noticed.
+        #[source]
+        source: Option<Box<ServerError>>,
+    },
     /// The server is too old.
     #[error(
         "[PG025] PostgreSQL {version} is too old, version 13 or later is needed\n  fix: upgrade PostgreSQL"
@@ -343,6 +354,17 @@ pub enum PostgresError {
         address: String,
         /// The attribute.
         wanted: &'static str,
+    },
+    /// Only a primary has the slot to give, and this server is not promoted yet.
+    #[error(
+        "[PG034] this server is a standby, which cannot serve replication slot `{slot}`\n  fix: it is tried again; promote the standby, or connect to the primary"
+    )]
+    Standby {
+        /// The slot.
+        slot: SlotName,
+        /// What the server said.
+        #[source]
+        source: Box<ServerError>,
     },
     /// The stream would begin later than asked for.
     #[error(

@@ -12,11 +12,15 @@ pub mod chunk;
 mod config;
 mod connect;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
+mod moment;
 mod name;
 pub mod preflight;
 pub mod publication;
 mod replication;
+pub mod retention;
 mod session;
 pub mod slot;
 pub mod snapshot;
@@ -26,6 +30,7 @@ mod tls;
 pub use config::{ChannelBinding, ConnectionConfig, Host, SslMode, SslNegotiation};
 pub use connect::{Connection, connect};
 pub use error::{Class, PostgresError, ServerError};
+pub use moment::Moment;
 pub use name::{SlotName, TableName, quote_identifier, quote_literal};
 pub use replication::{
     BatchChunk, BatchItem, BatchLimits, BatchRequest, BatchStream, Batches, BatchesEnd, CreateSlot,

@@ -15,7 +15,7 @@ use crate::{Connection, PostgresError, TableName};
 pub use filter::{RowFilterFlaw, row_filter_flaw};
 pub use statements::{
     alter_statements, apply, create_statement, create_statements, left_alone, options_statement,
-    remade,
+    remade, same_options_statement,
 };
 
 /// Which operations a publication publishes.

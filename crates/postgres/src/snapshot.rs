@@ -1,6 +1,9 @@
 //! Reading tables as of an exported snapshot, by COPY, with as many readers as wanted.
 //!
 //! In: the snapshot's name and what to copy. Out: COPY text in chunks of whole lines, columns in the stream's order.
+//! Each COPY has a transaction of its own, which imports the snapshot again, so that no table stays locked while others are
+//! read: an `ALTER TABLE` that waits for such a lock makes every statement behind it wait too. A table whose rows were written
+//! anew between two of them looks empty to the old snapshot; that is found out by its file.
 //! Never here: parsing of values, progress, retries. A query must name a table that holds rows: `ONLY` keeps inheriting
 //! tables out, and a partitioned root is read leaf by leaf, because a `ctid` says nothing across leaves.
 //! Source: PostgreSQL manual, `COPY`, `SET TRANSACTION SNAPSHOT`, "TID Range Scan".
@@ -12,17 +15,17 @@ use postgres_protocol::message::frontend;
 
 use crate::name::{quote_identifier, quote_literal};
 use crate::session::{
-    COPY_DATA, CommandError, HEADER_BYTES, Purpose, Session, frame_len, impossible_length,
-    server_error, unexpected,
+    COPY_DATA, CommandError, HEADER_BYTES, Purpose, READ_BYTES, Session, cut, frame_len,
+    impossible_length, server_error, unexpected, while_it_lives,
 };
-use crate::sqlstate::{is_missing_snapshot, statement_error};
+use crate::sqlstate::{is_missing_snapshot, is_redefined, statement_error};
 use crate::{Connection, ConnectionConfig, PostgresError, ServerError, TableName};
 
 /// A chunk is handed on once it has this size.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// PostgreSQL can scan a range of `ctid`s without reading the whole table from here on.
-const VERSION_NUM_TID_RANGE: u32 = 140_000;
+pub(crate) const VERSION_NUM_TID_RANGE: u32 = 140_000;
 
 const DURING: &str = "copying a table";
 
@@ -33,6 +36,26 @@ pub struct CtidRange {
     pub start_block: u32,
     /// The first block no longer in it; `None` reads to the end of the table.
     pub end_block: Option<u32>,
+}
+
+impl CtidRange {
+    /// The whole table.
+    pub const WHOLE: Self = Self { start_block: 0, end_block: None };
+
+    /// Cuts the range into pieces of `step_blocks`, of a table that has `blocks` of them. A range without end keeps none: the
+    /// last piece has what was added since.
+    pub fn cut(self, blocks: u32, step_blocks: u32) -> Vec<Self> {
+        let step = step_blocks.max(1);
+        let end = self.end_block.unwrap_or(blocks);
+        let mut pieces = Vec::new();
+        let mut start_block = self.start_block;
+        while let Some(next) = start_block.checked_add(step).filter(|next| *next < end) {
+            pieces.push(Self { start_block, end_block: Some(next) });
+            start_block = next;
+        }
+        pieces.push(Self { start_block, end_block: self.end_block });
+        pieces
+    }
 }
 
 /// What to copy.
@@ -79,8 +102,20 @@ impl CopyQuery {
 /// A session that sees exactly what an exported snapshot saw.
 pub struct SnapshotReader {
     session: Session,
+    snapshot: String,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The snapshot is imported, nothing was copied in this transaction.
+    Imported,
     /// A COPY was started and not read to its end.
-    copying: bool,
+    Copying,
+    /// A COPY was read to its end; the transaction still holds the table's lock.
+    Copied,
+    /// No transaction is open.
+    Ended,
 }
 
 impl SnapshotReader {
@@ -96,33 +131,64 @@ impl SnapshotReader {
             })?;
         }
         // With row_security off a policy is an error; on, it would hide rows in silence.
-        for statement in
-            ["SET row_security = off", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
-        {
-            let done = session.command(statement).await;
-            done.map_err(|error| error.while_doing("begin the snapshot transaction"))?;
-        }
-        let import = format!("SET TRANSACTION SNAPSHOT {}", quote_literal(snapshot));
-        match session.command(&import).await {
-            Ok(_) => Ok(Self { session, copying: false }),
+        let done = session.command("SET row_security = off").await;
+        done.map_err(|error| error.while_doing("prepare a session for a snapshot"))?;
+        let mut reader = Self { session, snapshot: snapshot.to_owned(), state: State::Imported };
+        reader.import().await?;
+        Ok(reader)
+    }
+
+    async fn import(&mut self) -> Result<(), PostgresError> {
+        let begun = self.session.command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
+        begun.map_err(|error| error.while_doing("begin the snapshot transaction"))?;
+        let import = format!("SET TRANSACTION SNAPSHOT {}", quote_literal(&self.snapshot));
+        match self.session.command(&import).await {
+            Ok(_) => Ok(()),
             Err(CommandError::Refused(source)) if is_missing_snapshot(&source.sqlstate) => {
-                Err(PostgresError::SnapshotGone { snapshot: snapshot.to_owned(), source })
+                Err(PostgresError::SnapshotGone { snapshot: self.snapshot.clone(), source })
             }
             Err(error) => Err(error.while_doing("import the snapshot")),
         }
     }
 
-    /// Starts a COPY. What was not read of the one before is read and thrown away first.
+    /// Starts a COPY in a transaction of its own. What was not read of the one before is read and thrown away first.
+    ///
+    /// Errors: as [`Self::open`].
     pub async fn copy(&mut self, query: &CopyQuery) -> Result<CopyStream<'_>, PostgresError> {
         let action = format!("copy {}", query.table);
-        if self.copying {
-            let mut rest = CopyStream::new(self, action.clone());
+        if self.state == State::Copying {
+            let mut rest = CopyStream::new(self, query, action.clone());
             while rest.next().await?.is_some() {}
+        }
+        if self.state == State::Copied {
+            self.end().await?;
+        }
+        if self.state == State::Ended {
+            self.import().await?;
         }
         let sql = query.sql();
         self.session.wire.send(|buffer| frontend::query(&sql, buffer)).await?;
-        self.copying = true;
-        Ok(CopyStream::new(self, action))
+        self.state = State::Copying;
+        Ok(CopyStream::new(self, query, action))
+    }
+
+    /// The file that holds the rows of the table of this name now; 0 if there is none. Asked right after a COPY of that table, which
+    /// still holds its lock, it is the file that was read: also if another table had its name when the COPY was planned.
+    pub async fn filenode(&mut self, table: &TableName) -> Result<u32, PostgresError> {
+        let name = quote_literal(&table.quoted());
+        let sql = format!("SELECT pg_relation_filenode(to_regclass({name}))");
+        let rows = self.session.command(&sql).await;
+        let rows = rows.map_err(|error| error.while_doing("look at the file of a table"))?;
+        let filenode = rows.into_iter().flatten().flatten().next();
+        Ok(filenode.and_then(|filenode| filenode.parse().ok()).unwrap_or_default())
+    }
+
+    /// Ends the transaction, and with it the lock on what was copied.
+    pub async fn end(&mut self) -> Result<(), PostgresError> {
+        let ended = self.session.command("ROLLBACK").await;
+        ended.map_err(|error| error.while_doing("end the snapshot transaction"))?;
+        self.state = State::Ended;
+        Ok(())
     }
 }
 
@@ -130,31 +196,36 @@ impl SnapshotReader {
 pub struct CopyStream<'a> {
     reader: &'a mut SnapshotReader,
     action: String,
+    /// The statement was made from nothing but the table's description.
+    is_plain: bool,
     lines: BytesMut,
     refused: Option<Box<ServerError>>,
 }
 
 impl<'a> CopyStream<'a> {
-    fn new(reader: &'a mut SnapshotReader, action: String) -> Self {
-        Self { reader, action, lines: BytesMut::new(), refused: None }
+    fn new(reader: &'a mut SnapshotReader, query: &CopyQuery, action: String) -> Self {
+        let is_plain = query.select_override.is_none() && query.predicate.is_none();
+        Self { reader, action, is_plain, lines: BytesMut::new(), refused: None }
     }
 
     /// The next chunk: whole lines of COPY text format, each with its newline. `None` after the last. Cancel-safe.
     ///
     /// Errors: what the server said, once; the session's transaction is over then.
     pub async fn next(&mut self) -> Result<Option<Bytes>, PostgresError> {
-        while self.reader.copying {
-            self.take_rows()?;
-            if self.lines.len() >= CHUNK_BYTES {
-                return Ok(Some(self.lines.split().freeze()));
+        while self.reader.state == State::Copying {
+            if self.take_rows()? {
+                return Ok(Some(std::mem::take(&mut self.lines).freeze()));
             }
             match self.next_other()? {
                 // A row, or nothing that is complete.
-                None => self.reader.session.wire.receive(DURING).await?,
+                None => {
+                    let Session { wire, facts, config } = &mut self.reader.session;
+                    while_it_lives(config, facts, wire.receive(DURING)).await?;
+                }
                 Some(Message::ErrorResponse(body)) => {
                     self.refused = Some(Box::new(server_error(&body)));
                 }
-                Some(Message::ReadyForQuery(_)) => self.reader.copying = false,
+                Some(Message::ReadyForQuery(_)) => self.reader.state = State::Copied,
                 Some(
                     Message::CopyOutResponse(_)
                     | Message::CopyDone
@@ -166,25 +237,45 @@ impl<'a> CopyStream<'a> {
             }
         }
         if let Some(refused) = self.refused.take() {
-            return Err(statement_error(self.action.clone(), refused));
+            return Err(if self.is_plain && is_redefined(&refused.sqlstate) {
+                PostgresError::Redefined { action: self.action.clone(), source: Some(refused) }
+            } else {
+                statement_error(self.action.clone(), refused)
+            });
         }
         Ok((!self.lines.is_empty()).then(|| self.lines.split().freeze()))
     }
 
-    /// Moves the rows that have come into the chunk, until it is full. One `CopyData` of a server is one line.
-    fn take_rows(&mut self) -> Result<(), PostgresError> {
+    /// Moves the rows that have come into the chunk; says whether it is full. One `CopyData` of a server is one line. A row that is
+    /// larger than a chunk is one, and is not copied.
+    fn take_rows(&mut self) -> Result<bool, PostgresError> {
         let unread = &mut self.reader.session.wire.unread;
         while self.lines.len() < CHUNK_BYTES {
             let Some(length) = frame_len(unread).map_err(impossible_length)? else {
-                return Ok(());
+                return Ok(false);
             };
-            if unread[0] != COPY_DATA || unread.len() < length {
-                return Ok(());
+            if unread[0] != COPY_DATA {
+                return Ok(false);
+            }
+            if let Some(missing) = length.checked_sub(unread.len()).filter(|missing| *missing > 0) {
+                // At once, since a buffer that doubles takes three times what it needs; and so that the last read has room.
+                unread.reserve(missing + READ_BYTES);
+                return Ok(false);
+            }
+            if length > CHUNK_BYTES {
+                if self.lines.is_empty() {
+                    self.lines = cut(unread, length);
+                    self.lines.advance(HEADER_BYTES);
+                }
+                return Ok(true);
+            }
+            if self.lines.is_empty() {
+                self.lines.reserve(CHUNK_BYTES + length);
             }
             self.lines.extend_from_slice(&unread[HEADER_BYTES..length]);
             unread.advance(length);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The next message, if it is complete and not a row.
@@ -198,10 +289,6 @@ impl<'a> CopyStream<'a> {
     }
 }
 
-const SIZE: &str = "\
-SELECT coalesce(pg_relation_size($1::oid::regclass), 0) / current_setting('block_size')::int8, \
-       current_setting('block_size')::int8";
-
 /// The first transaction id that no snapshot taken now can see, as 64 bits.
 ///
 /// Source: PostgreSQL manual, "Transaction ID and Snapshot Information Functions".
@@ -214,40 +301,41 @@ pub async fn xmax(connection: &Connection) -> Result<u64, PostgresError> {
     })
 }
 
-/// Cuts a table into ranges of about `bytes_per_chunk`; the last one is open. Before PostgreSQL 14, and for a table with
-/// fewer bytes, the only range is the whole table (`None`). Of a partitioned root: plan its leaves
-/// ([`crate::catalog::partition_leaves`]).
-///
-/// Plan after the snapshot was exported: then no row it sees lies in a block that is not counted.
-pub async fn plan_chunks(
-    connection: &Connection,
-    table: Oid,
-    bytes_per_chunk: u64,
-) -> Result<Vec<Option<CtidRange>>, PostgresError> {
-    if connection.server_version_num() < VERSION_NUM_TID_RANGE {
-        return Ok(vec![None]);
-    }
-    let rows = connection.query("measure a table", SIZE, &[&table.0]).await?;
-    let size = |index| {
-        let number = rows.first().map_or(0, |row| row.get::<_, i64>(index));
-        u64::try_from(number).unwrap_or(0)
-    };
-    Ok(ranges(size(0), size(1), bytes_per_chunk))
+/// How the rows of a table are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableExtent {
+    /// Its file: another one has its rows in other places.
+    pub filenode: u32,
+    /// Blocks of the file.
+    pub blocks: u32,
+    /// Bytes of a block.
+    pub block_bytes: u64,
 }
 
-fn ranges(blocks: u64, block_bytes: u64, bytes_per_chunk: u64) -> Vec<Option<CtidRange>> {
-    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
-    let step = bytes_per_chunk.checked_div(block_bytes).unwrap_or(1).max(1);
-    let step = u32::try_from(step).unwrap_or(u32::MAX);
-    if blocks <= step {
-        return vec![None];
-    }
-    let starts = (0..blocks).step_by(usize::try_from(step).unwrap_or(usize::MAX));
-    let range = |start_block: u32| {
-        let end_block = start_block.checked_add(step).filter(|end| *end < blocks);
-        Some(CtidRange { start_block, end_block })
-    };
-    starts.map(range).collect()
+/// Looks how the rows of a table are stored; `None` if it is gone. Of a partitioned root: look at its leaves
+/// ([`crate::catalog::partition_leaves`]).
+///
+/// Looked at after the snapshot was exported, no row it sees lies in a block that is not counted.
+pub async fn extent(
+    connection: &Connection,
+    table: Oid,
+) -> Result<Option<TableExtent>, PostgresError> {
+    const SQL: &str = "SELECT pg_relation_filenode($1::oid), \
+         coalesce(pg_relation_size($1::oid::regclass), 0) / current_setting('block_size')::int8, \
+         current_setting('block_size')::int8";
+    let rows = connection.query("measure a table", SQL, &[&table.0]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let filenode: Option<u32> = row.get(0);
+    Ok(filenode.map(|filenode| TableExtent {
+        filenode,
+        blocks: u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX),
+        block_bytes: u64::try_from(row.get::<_, i64>(2)).unwrap_or_default(),
+    }))
+}
+
+/// Whether the server can read some blocks of a table without reading all of it.
+pub fn reads_ranges(connection: &Connection) -> bool {
+    connection.server_version_num() >= VERSION_NUM_TID_RANGE
 }
 
 #[cfg(test)]
@@ -255,15 +343,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_cover_every_block_once_and_the_last_is_open() {
-        let range = |start_block, end_block| Some(CtidRange { start_block, end_block });
-        assert_eq!(ranges(0, 8192, 1 << 20), [None]);
-        assert_eq!(ranges(128, 8192, 1 << 20), [None]);
-        assert_eq!(
-            ranges(300, 8192, 1 << 20),
-            [range(0, Some(128)), range(128, Some(256)), range(256, None)]
-        );
-        assert_eq!(ranges(256, 8192, 1 << 20), [range(0, Some(128)), range(128, None)]);
+    fn pieces_cover_every_block_once_and_only_a_range_without_end_has_a_piece_without() {
+        let range = |start_block, end_block| CtidRange { start_block, end_block };
+        let whole = CtidRange::WHOLE;
+        assert_eq!(whole.cut(0, 128), [whole]);
+        assert_eq!(whole.cut(128, 128), [whole]);
+        let pieces = [range(0, Some(128)), range(128, Some(256)), range(256, None)];
+        assert_eq!(whole.cut(300, 128), pieces);
+        assert_eq!(whole.cut(256, 128), [range(0, Some(128)), range(128, None)]);
+        assert_eq!(range(100, Some(150)).cut(999, 128), [range(100, Some(150))]);
+        assert_eq!(range(5, Some(9)).cut(7, 3), [range(5, Some(8)), range(8, Some(9))]);
+        assert_eq!(range(900, None).cut(300, 128), [range(900, None)]);
+        assert_eq!(whole.cut(u32::MAX, u32::MAX - 1).len(), 2);
     }
 
     #[test]

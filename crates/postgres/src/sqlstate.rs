@@ -23,6 +23,8 @@ pub(crate) fn class_of(sqlstate: &str) -> Class {
         | "53000" | "53100" | "53200" | "53300"
         // Serialization failure, deadlock, conflict with recovery on a standby.
         | "40001" | "40P01" | "40003"
+        // Read only: a standby that will be promoted, a demoted primary, a server whose disk is full or that somebody has frozen.
+        | "25006"
         // Trouble of the machine the server runs on.
         | "58000" | "58030" => Class::Transient,
         _ => Class::Definite,
@@ -65,11 +67,19 @@ pub(crate) fn statement_error(
 /// Whether a statement was refused because its table is not there (any more).
 pub(crate) fn is_undefined_table(error: &PostgresError) -> bool {
     match error {
-        PostgresError::Statement { source, .. } => {
-            matches!(source.sqlstate.as_str(), "42P01" | "3F000")
-        }
+        PostgresError::Statement { source, .. } => names_no_table(&source.sqlstate),
         _ => false,
     }
+}
+
+fn names_no_table(sqlstate: &str) -> bool {
+    matches!(sqlstate, "42P01" | "3F000")
+}
+
+/// Whether a statement was refused because what it names is not there (any more): its text was made from a description that
+/// is not true any more.
+pub(crate) fn is_redefined(sqlstate: &str) -> bool {
+    names_no_table(sqlstate) || sqlstate == "42703"
 }
 
 /// What a refused replication command was about.
@@ -124,19 +134,22 @@ pub(crate) fn stream_warning(notice: ServerError, publications: &str) -> Option<
     skipped.then(|| missing_publication(Box::new(notice), publications))
 }
 
+/// What the server refuses when it ends a stream.
+pub(crate) const STREAMING: &str = "go on streaming";
+
 /// Why the server ended a running stream.
 pub(crate) fn stream_error(source: Box<ServerError>, publications: &str) -> PostgresError {
     match source.sqlstate.as_str() {
         // Publications are looked up at the first change, long after the stream has begun.
         "42704" => missing_publication(source, publications),
-        _ => statement_error("go on streaming", source),
+        _ => statement_error(STREAMING, source),
     }
 }
 
 fn missing_publication(source: Box<ServerError>, publications: &str) -> PostgresError {
     PostgresError::PublicationMissing {
         publication: publications.to_owned(),
-        fix: "create the publication, and start with a new slot: the slot reads the catalog as it was then"
+        fix: "the slot reads the catalog as it was then, so a publication made now does not help it: set snapshot.mode=when_needed or tributary.gap.policy=resnapshot and start while the publication is missing, which makes both anew and reads the tables again; or give the connector another name, slot.name and publication.name"
             .to_owned(),
         source: Some(source),
     }
@@ -148,9 +161,26 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_transient() {
-        for code in ["57P01", "57P03", "53300", "08006", "55006", "40001"] {
+        for code in ["57P01", "57P03", "53300", "08006", "55006", "40001", "25006"] {
             assert_eq!(class_of(code), Class::Transient, "{code}");
         }
+    }
+
+    #[test]
+    fn a_decoder_that_fails_inside_itself_is_tried_again_and_nothing_else_that_does() {
+        let error = |action: &str, sqlstate: &str| {
+            let source = ServerError {
+                severity: "ERROR".to_owned(),
+                sqlstate: sqlstate.to_owned(),
+                message: "could not map filenode".to_owned(),
+                detail: None,
+                hint: None,
+            };
+            statement_error(action, Box::new(source)).class()
+        };
+        assert_eq!(error(STREAMING, "XX000"), Class::Transient);
+        assert_eq!(error(STREAMING, "22P02"), Class::Definite);
+        assert_eq!(error("copy public.item", "XX000"), Class::Definite);
     }
 
     #[test]

@@ -6,19 +6,17 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use ureq::Agent;
 
 use crate::wait::{Seen, eventually};
+use crate::worker;
 use crate::{Failure, Result};
 
-const ANSWER_MAX: Duration = Duration::from_secs(90);
 const START_MAX: Duration = Duration::from_mins(2);
 
 /// A client of one worker.
 #[derive(Clone, Debug)]
 pub struct Client {
     url: String,
-    agent: Agent,
 }
 
 /// What a worker says of a connector and its tasks.
@@ -35,19 +33,21 @@ pub enum Status {
 impl Client {
     /// A client of the worker at `url`, as in `http://127.0.0.1:8083`.
     pub fn new(url: &str) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(ANSWER_MAX))
-            .proxy(None);
-        Self { url: url.to_owned(), agent: config.build().into() }
+        Self { url: url.to_owned() }
     }
 
     /// Creates a connector and waits until it and its tasks run.
     pub async fn create(&self, name: &str, config: Map<String, Value>) -> Result<()> {
         let path = format!("/connectors/{name}/config");
-        self.ask(Request::Put(Value::Object(config)), path).await?;
+        self.ask("PUT", path, Some(Value::Object(config))).await?;
         eventually(&format!("connector `{name}` runs"), START_MAX, async || {
-            match self.status(name).await? {
+            let path = format!("/connectors/{name}/status");
+            let answer = worker::ask(&self.url, "GET", &path, None).await?;
+            // A worker knows a connector before it knows how it is.
+            if answer.status == 404 {
+                return Ok(Seen::NotYet(answer.body.to_string()));
+            }
+            match status(&succeeded(&path, answer)?) {
                 Status::Running => Ok(Seen::Yes(())),
                 Status::NotRunning(state) => Ok(Seen::NotYet(state)),
                 Status::Failed(trace) => {
@@ -60,7 +60,7 @@ impl Client {
 
     /// How a connector is.
     pub async fn status(&self, name: &str) -> Result<Status> {
-        Ok(status(&self.ask(Request::Get, format!("/connectors/{name}/status")).await?))
+        Ok(status(&self.ask("GET", format!("/connectors/{name}/status"), None).await?))
     }
 
     /// Fails with the stack trace if a connector has failed.
@@ -75,36 +75,20 @@ impl Client {
 
     /// Ends a connector. Its tasks have ended, and what they had sent is in Kafka, when this returns.
     pub async fn delete(&self, name: &str) -> Result<()> {
-        self.ask(Request::Delete, format!("/connectors/{name}")).await.map(drop)
+        self.ask("DELETE", format!("/connectors/{name}"), None).await.map(drop)
     }
 
-    async fn ask(&self, request: Request, path: String) -> Result<Value> {
-        let agent = self.agent.clone();
-        let url = format!("{}{path}", self.url);
-        let asked = tokio::task::spawn_blocking(move || request.send(&agent, &url)).await?;
-        asked.map_err(|failure| failure.during(path))
+    /// Asks, and takes success only.
+    async fn ask(&self, method: &str, path: String, body: Option<Value>) -> Result<Value> {
+        succeeded(&path, worker::ask(&self.url, method, &path, body).await?)
     }
 }
 
-enum Request {
-    Get,
-    Put(Value),
-    Delete,
-}
-
-impl Request {
-    fn send(self, agent: &Agent, url: &str) -> Result<Value> {
-        let mut response = match self {
-            Self::Get => agent.get(url).call(),
-            Self::Put(body) => agent.put(url).send_json(body),
-            Self::Delete => agent.delete(url).call(),
-        }?;
-        let text = response.body_mut().read_to_string()?;
-        if !response.status().is_success() {
-            return Err(Failure::new(format!("{}: {text}", response.status())));
-        }
-        if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
+fn succeeded(path: &str, answer: worker::Answer) -> Result<Value> {
+    if answer.status >= 300 {
+        return Err(Failure::new(format!("{path}: {}: {}", answer.status, answer.body)));
     }
+    Ok(answer.body)
 }
 
 fn status(answer: &Value) -> Status {

@@ -4,34 +4,42 @@
 //! Never: a process left behind; dropping a [`ConnectorProcess`] ends it, also when a test panics.
 
 use std::fs::OpenOptions;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+pub use crate::binary::{binary, build, build_for_chaos, use_binary};
+use crate::command::command;
+pub use crate::command::{Finished, tributary};
 use crate::session::Session;
 use crate::stack::Database;
 use crate::wait::{DEADLINE, Seen, eventually};
 use crate::{Failure, Result};
+
+/// Number of the signal that nobody can catch.
+pub const SIGKILL: i32 = 9;
 
 /// One connector's configuration, and the folder that holds its file and its log.
 pub struct Connector {
     database: Database,
     name: String,
     settings: Map<String, Value>,
+    /// `HOST:PORT` of the broker, if it is not the database's.
+    store: Option<String>,
     folder: TempDir,
     binary: PathBuf,
 }
 
-impl Connector {
-    /// A connector for all tables of schema `public` of `database`; name, slot, publication and prefix are the database's name.
-    pub fn new(database: Database) -> Result<Self> {
-        let name = database.name().to_owned();
-        let settings = json!({
+/// The configuration of a connector for all tables of schema `public`, as Debezium takes it too; slot, publication and prefix have
+/// one name. `more` is an object, whose keys come last.
+pub(crate) fn settings(database: &Database, name: &str, more: Value) -> Map<String, Value> {
+    let all = [
+        json!({
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
             "tasks.max": "1",
             "plugin.name": "pgoutput",
@@ -39,7 +47,7 @@ impl Connector {
             "database.port": database.port().to_string(),
             "database.user": "postgres",
             "database.password": "unused",
-            "database.dbname": name,
+            "database.dbname": database.name(),
             "topic.prefix": name,
             "slot.name": name,
             "publication.name": name,
@@ -48,11 +56,23 @@ impl Connector {
             "key.converter.schemas.enable": "false",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
             "value.converter.schemas.enable": "false",
-        });
-        let Value::Object(settings) = settings else {
-            return Err(Failure::new("the settings are an object"));
-        };
-        Ok(Self { database, name, settings, folder: TempDir::new()?, binary: binary()? })
+        }),
+        more,
+    ];
+    let objects = all.into_iter().filter_map(|object| match object {
+        Value::Object(settings) => Some(settings),
+        _ => None,
+    });
+    objects.flatten().collect()
+}
+
+impl Connector {
+    /// A connector for all tables of schema `public` of `database`; name, slot, publication and prefix are the database's name.
+    pub fn new(database: Database) -> Result<Self> {
+        let name = database.name().to_owned();
+        let settings = settings(&database, &name, json!({}));
+        let (folder, binary) = (TempDir::new()?, binary()?);
+        Ok(Self { database, name, settings, store: None, folder, binary })
     }
 
     /// Another name, as two connectors of one database need it.
@@ -62,11 +82,30 @@ impl Connector {
         self
     }
 
+    /// Reaches Kafka at `address`: by another listener of the broker that the tests read from, or through a proxy before it.
+    #[must_use]
+    pub fn at_store(mut self, address: &str) -> Self {
+        self.store = Some(address.to_owned());
+        self
+    }
+
+    /// Another program starts it: one that becomes the binary, with the same arguments.
+    #[must_use]
+    pub fn started_by(mut self, program: PathBuf) -> Self {
+        self.binary = program;
+        self
+    }
+
     /// Sets one key.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.insert(key.to_owned(), Value::String(value.to_owned()));
         self
+    }
+
+    /// Sets one key of a connector that runs; [`Self::write_file`] and SIGHUP make it known.
+    pub fn put(&mut self, key: &str, value: &str) {
+        self.settings.insert(key.to_owned(), Value::String(value.to_owned()));
     }
 
     /// Removes one key.
@@ -81,6 +120,11 @@ impl Connector {
     pub fn with_settings(mut self, settings: Map<String, Value>) -> Self {
         self.settings = settings;
         self
+    }
+
+    /// Its configuration.
+    pub fn settings(&self) -> &Map<String, Value> {
+        &self.settings
     }
 
     /// Name of the connector.
@@ -108,10 +152,16 @@ impl Connector {
 
     /// Starts `tributary run` with this configuration.
     pub fn start(&self) -> Result<ConnectorProcess> {
+        self.start_with(&[])
+    }
+
+    /// The same with these environment variables.
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Result<ConnectorProcess> {
         let file = self.write_file()?;
-        let store = format!("kafka://{}", self.database.bootstrap());
+        let store = self.store.as_deref().unwrap_or(self.database.bootstrap());
+        let store = format!("kafka://{store}");
         let arguments = ["run", "--config", &file.to_string_lossy(), "--store", &store];
-        ConnectorProcess::start(&self.binary, &arguments, self.folder.path())
+        ConnectorProcess::start_with(&self.binary, &arguments, self.folder.path(), environment)
     }
 
     /// Starts it and waits until PostgreSQL streams to it.
@@ -272,6 +322,23 @@ impl ConnectorProcess {
         }
     }
 
+    /// Waits until SIGKILL has ended it, whoever sent it.
+    ///
+    /// Errors: any other end, and none within this time.
+    pub async fn killed(&mut self, within: Duration) -> Result<()> {
+        let what = match tokio::time::timeout(within, self.child.wait()).await {
+            Ok(status) => {
+                let status = status?;
+                if status.signal() == Some(SIGKILL) {
+                    return Ok(());
+                }
+                format!("it ended with {status}, not by SIGKILL")
+            }
+            Err(_elapsed) => format!("it lives after {within:?}"),
+        };
+        Err(Failure::new(format!("{what}:\n{}", self.log_end())))
+    }
+
     /// Waits until the log holds `text`.
     pub async fn log_with(&mut self, text: &str, within: Duration) -> Result<()> {
         eventually(&format!("log with `{text}`"), within, async || {
@@ -290,95 +357,4 @@ impl Drop for ConnectorProcess {
             eprintln!("log of the connector:\n{}", self.log_end());
         }
     }
-}
-
-/// What a command that ended by itself left.
-#[derive(Debug)]
-pub struct Finished {
-    /// Exit code, or -1 if a signal ended it.
-    pub exit_code: i32,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
-
-/// Runs `tributary` with `arguments` to its end.
-pub async fn tributary(arguments: &[&str], within: Duration) -> Result<Finished> {
-    let mut command = command(&binary()?);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let finished = tokio::time::timeout(within, command.output()).await;
-    let Ok(output) = finished else {
-        return Err(Failure::new(format!(
-            "`tributary {}` did not end within {within:?}",
-            arguments.join(" ")
-        )));
-    };
-    let output = output?;
-    Ok(Finished {
-        exit_code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
-}
-
-/// A command without the environment variables that configure `tributary`, so that a developer's shell changes no test.
-fn command(binary: &Path) -> Command {
-    let mut command = Command::new(binary);
-    for variable in [
-        "DATABASE_URL",
-        "KAFKA_URL",
-        "KAFKA_CLIENT_CERT",
-        "KAFKA_CLIENT_CERT_KEY",
-        "KAFKA_TRUSTED_CERT",
-        "KAFKA_PREFIX",
-        "RUST_LOG",
-    ] {
-        command.env_remove(variable);
-    }
-    command.env("NO_COLOR", "1");
-    command
-}
-
-static BINARY: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
-
-/// The binary under test: the one given to [`use_binary`], else that of this build's profile, brought up to date first.
-pub fn binary() -> Result<PathBuf> {
-    let release = !cfg!(debug_assertions);
-    let found = BINARY.get_or_init(|| build(release).map_err(|failure| failure.to_string()));
-    found.clone().map_err(Failure::new)
-}
-
-/// Decides which binary is under test. Only the first decision counts, so a second one is an error.
-pub fn use_binary(path: PathBuf) -> Result<()> {
-    let refused = BINARY.set(Ok(path)).is_err();
-    if refused {
-        return Err(Failure::new("another binary is under test already"));
-    }
-    Ok(())
-}
-
-/// Builds the binary and returns its path. `TRIBUTARY_BIN` names another one and skips the build.
-pub fn build(release: bool) -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("TRIBUTARY_BIN") {
-        return Ok(PathBuf::from(path));
-    }
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = std::process::Command::new(cargo);
-    command.current_dir(&workspace).args(["build", "--quiet", "--package", "cli"]);
-    if release {
-        command.arg("--release");
-    }
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(Failure::new(format!(
-            "cargo build --package cli failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        )));
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace.join("target"), PathBuf::from);
-    let profile = if release { "release" } else { "debug" };
-    Ok(target.join(profile).join("tributary"))
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::process::Command;
 
 use crate::connector::{Connector, ConnectorProcess};
+use crate::orders::{COLUMNS, VALUES};
 use crate::process_stat::{Usage, usage};
 use crate::session::Session;
 use crate::stack::{Database, MARKER_TABLE, Stack};
@@ -146,29 +147,23 @@ fn connector(database: &Database, number: u32) -> Result<Connector> {
 
 async fn create_table(session: &Session) -> Result<()> {
     session
-        .run(
-            "create table orders (
-               id bigint primary key, customer_id bigint not null, status text not null, amount numeric(12,2) not null,
-               currency char(3) not null, note text, attributes jsonb, placed_at timestamptz not null, updated_at timestamp not null);
+        .run(&format!(
+            "create table orders ({COLUMNS});
              create procedure write_orders(transactions bigint) language plpgsql as $$
              declare first bigint;
              begin
                for t in 0 .. transactions - 1 loop
                  first := 1000 + t * 5;
-                 insert into orders select i, i % 9973, 'new', (i % 100000)::numeric / 100, 'EUR',
-                     md5(i::text) || md5((i + 1)::text) || md5((i + 2)::text),
-                     jsonb_build_object('source', 'web', 'campaign', md5(i::text), 'items', i % 7, 'gift', false),
-                     '2026-01-01 00:00:00+00'::timestamptz + i * interval '1 second', '2026-01-01'::timestamp + i * interval '1 ms'
-                   from generate_series(first, first + 4) i;
+                 insert into orders select {VALUES} from generate_series(first, first + 4) i;
                  update orders set status = 'paid', updated_at = updated_at + interval '1 hour' where id in (first, first + 1);
                  update orders set amount = amount + 1 where id in (first - 3, first - 4);
                  delete from orders where id = first - 1000 + 3;
                  commit;
                end loop;
              end $$;
-             insert into orders select i, i, 'old', 1.00, 'EUR', md5(i::text), '{}', now(), now() from generate_series(1, 999) i;
-             checkpoint",
-        )
+             insert into orders select i, i, 'old', 1.00, 'EUR', md5(i::text), '{{}}', now(), now() from generate_series(1, 999) i;
+             checkpoint"
+        ))
         .await
 }
 
@@ -232,6 +227,7 @@ async fn measure(connector: &Connector, changes: u64, received: Duration) -> Res
         .each_to_end(ARRIVAL_MAX, |event| {
             records += 1;
             tombstones += u64::from(event.value.is_none());
+            Ok(())
         })
         .await?;
     let expected = changes + changes / CHANGES_PER_TRANSACTION;

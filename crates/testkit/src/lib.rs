@@ -4,20 +4,37 @@
 //! (librdkafka) finds in Kafka, compared with what PostgreSQL holds.
 //! Never: a mock, a look inside the connector, a wait without a condition.
 
+mod binary;
+pub mod chaos;
+mod command;
 pub mod connect;
 pub mod connector;
+pub mod copy_bench;
 pub mod differential;
 pub mod drain;
 pub mod event;
+mod examples;
+pub mod failpoints;
 pub mod failure;
+pub mod faults;
+pub mod fleet;
 pub mod golden;
+pub mod kafka_tool;
 pub mod oracle;
+mod orders;
 pub mod pgbench;
 pub mod process_stat;
+pub mod produce;
+pub mod proxy;
+pub mod rest;
 pub mod session;
 pub mod sink;
+pub mod snapshots;
 pub mod stack;
 pub mod tail;
+pub mod terminal;
+pub mod transactions_bench;
 pub mod wait;
+pub mod worker;
 
 pub use failure::{Failure, Result};

@@ -12,6 +12,8 @@ const TICKS_PER_SECOND: u32 = 100;
 pub struct Usage {
     /// Processor time, of all threads, in user and kernel mode.
     pub processor: Duration,
+    /// Resident set now, bytes.
+    pub rss_bytes: u64,
     /// Largest resident set so far, bytes.
     pub peak_rss_bytes: u64,
 }
@@ -27,12 +29,15 @@ pub fn usage(process_id: u32) -> Result<Usage> {
     let ticks = |index: usize| {
         fields.get(index).and_then(|field| field.parse::<u32>().ok()).ok_or_else(bad)
     };
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak_kib: u64 =
-        peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok()).ok_or_else(bad)?;
+    let bytes = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = value.and_then(|value| value.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kib.map(|kib| kib * 1024).ok_or_else(bad)
+    };
     Ok(Usage {
         processor: Duration::from_secs(1) * (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND,
-        peak_rss_bytes: peak_kib * 1024,
+        rss_bytes: bytes("VmRSS:")?,
+        peak_rss_bytes: bytes("VmHWM:")?,
     })
 }
 

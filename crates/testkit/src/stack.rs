@@ -2,11 +2,12 @@
 //!
 //! In: nothing. Out: [`Database`]s with names, slots and topic prefixes of their own, so that tests run side by side.
 //! Never: a server that outlives the process (crate `embedded` sees to that), a data folder that is left behind for
-//! good: each start sweeps the folders of processes that are gone.
+//! good: each start sweeps the folders of processes that are gone. A test that is over leaves no replication slot to those
+//! that follow.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use embedded::{Kafka, KafkaOptions, Postgres, PostgresOptions, Silent};
@@ -27,6 +28,8 @@ pub struct Stack {
     postgres: Postgres,
     kafka: Kafka,
     databases: AtomicU32,
+    /// Names of databases that no test holds any more.
+    done_with: Arc<Mutex<Vec<String>>>,
     _folder: Folder,
 }
 
@@ -52,36 +55,37 @@ impl Stack {
 
     /// Starts a pair of servers with these PostgreSQL settings added.
     pub async fn start(postgres_settings: &[(&str, &str)]) -> Result<Self> {
+        let settings = postgres_settings.iter();
+        let settings = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let postgres =
+            PostgresOptions { settings: settings.collect(), ..PostgresOptions::default() };
+        Self::start_with(postgres, KafkaOptions::default()).await
+    }
+
+    /// Starts a pair of servers set up like this; their data lies in a folder of the stack's own.
+    pub async fn start_with(postgres: PostgresOptions, kafka: KafkaOptions) -> Result<Self> {
         sweep(&std::env::temp_dir());
         let folder = Folder::create()?;
-        let mut settings: Vec<(String, String)> = [
+        let settings = [
             ("wal_level", "logical"),
-            ("max_replication_slots", "100"),
+            ("max_replication_slots", "200"),
             ("max_wal_senders", "100"),
             ("max_connections", "200"),
         ]
-        .iter()
-        .chain(postgres_settings)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut settings = Vec::from(settings);
+        settings.extend(postgres.settings);
         settings.push(("timezone".to_owned(), "UTC".to_owned()));
-        let postgres = Postgres::start(
-            PostgresOptions {
-                data_dir: Some(folder.0.join("postgres")),
-                settings,
-                ..PostgresOptions::default()
-            },
-            &Silent,
-        );
-        let kafka = Kafka::start(
-            KafkaOptions { data_dir: Some(folder.0.join("kafka")), ..KafkaOptions::default() },
-            &Silent,
-        );
+        let data_dir = Some(folder.0.join("postgres"));
+        let postgres = Postgres::start(PostgresOptions { data_dir, settings, ..postgres }, &Silent);
+        let data_dir = Some(folder.0.join("kafka"));
+        let kafka = Kafka::start(KafkaOptions { data_dir, ..kafka }, &Silent);
         let (postgres, kafka) = tokio::join!(postgres, kafka);
         Ok(Self {
             postgres: postgres?,
             kafka: kafka?,
             databases: AtomicU32::new(0),
+            done_with: Arc::default(),
             _folder: folder,
         })
     }
@@ -109,20 +113,47 @@ impl Stack {
         Ok(self.postgres.restart(embedded::StopMode::Fast).await?)
     }
 
+    /// Ends PostgreSQL as a crash does, and starts it again at the same address after a while. Only for a stack of the test's own.
+    pub async fn crash_postgres(&mut self, away: Duration) -> Result<()> {
+        self.postgres.shut_down(embedded::StopMode::Immediate).await;
+        tokio::time::sleep(away).await;
+        Ok(self.postgres.start_again().await?)
+    }
+
     /// Creates a database with a name that begins with `label`, for one test.
     pub async fn database(&self, label: &str) -> Result<Database> {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("{label}_{number}");
         let session = Session::connect(&self.postgres.url()).await?;
+        self.drop_old_slots(&session).await?;
         session
             .run(&format!("create database \"{name}\" encoding 'UTF8' template template0"))
             .await?;
-        let database = self.existing_database(&name);
+        let lease = Lease { name: name.clone(), done_with: Arc::clone(&self.done_with) };
+        let database = Database { _lease: Some(Arc::new(lease)), ..self.existing_database(&name) };
         let session = database.session().await?;
         session
             .run(&format!("create table public.{MARKER_TABLE} (id bigint generated always as identity primary key, note text)"))
             .await?;
         Ok(database)
+    }
+
+    /// Drops the slots of databases that no test holds any more. One whose reader is not quite gone waits for the next call.
+    async fn drop_old_slots(&self, session: &Session) -> Result<()> {
+        let done_with = || self.done_with.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = std::mem::take(&mut *done_with());
+        let mut kept = Vec::new();
+        for name in names {
+            let of_it = format!("from pg_replication_slots where database = '{name}'");
+            let drop = format!("select pg_drop_replication_slot(slot_name) {of_it} and not active");
+            // Refused where its reader comes back just now.
+            let _ = session.run(&drop).await;
+            if session.text(&format!("select count(*) {of_it}")).await?.as_deref() != Some("0") {
+                kept.push(name);
+            }
+        }
+        done_with().extend(kept);
+        Ok(())
     }
 
     /// A database that is already there, such as `postgres`.
@@ -131,12 +162,23 @@ impl Stack {
             name: name.to_owned(),
             port: self.postgres.port(),
             bootstrap: self.kafka.bootstrap(),
+            _lease: None,
         }
     }
 
     /// Process id of the PostgreSQL server's data folder owner, for messages.
     pub fn postgres(&self) -> &Postgres {
         &self.postgres
+    }
+
+    /// The PostgreSQL server, to be stopped and started. Only for a stack of the test's own.
+    pub fn postgres_mut(&mut self) -> &mut Postgres {
+        &mut self.postgres
+    }
+
+    /// The Kafka broker.
+    pub fn kafka(&self) -> &Kafka {
+        &self.kafka
     }
 
     /// `HOST:PORT` of the Kafka broker.
@@ -170,6 +212,22 @@ pub struct Database {
     name: String,
     port: u16,
     bootstrap: String,
+    /// None where it was there before.
+    _lease: Option<Arc<Lease>>,
+}
+
+/// Held by all copies of a [`Database`]; says when the last one is gone.
+#[derive(Debug)]
+struct Lease {
+    name: String,
+    done_with: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        self.done_with.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+    }
 }
 
 impl Database {
@@ -196,6 +254,13 @@ impl Database {
     /// `HOST:PORT` of the Kafka broker.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// The same database, with topics on another broker.
+    #[must_use]
+    pub fn with_bootstrap(mut self, bootstrap: String) -> Self {
+        self.bootstrap = bootstrap;
+        self
     }
 
     /// A new session.

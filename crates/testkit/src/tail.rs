@@ -22,6 +22,7 @@ const LOOK_FOR_TOPIC_EVERY: Duration = Duration::from_millis(25);
 pub struct Tail {
     consumer: StreamConsumer,
     topic: String,
+    begin: Offset,
     partition_count: i32,
     at_end: BTreeSet<i32>,
 }
@@ -29,8 +30,23 @@ pub struct Tail {
 impl Tail {
     /// Prepares to read `topic` from its beginning.
     pub fn open(bootstrap: &str, topic: &str) -> Result<Self> {
+        Self::open_from(bootstrap, topic, Offset::Beginning)
+    }
+
+    /// Prepares to read `topic` from this offset of each partition, which must be there.
+    pub fn open_at(bootstrap: &str, topic: &str, offset: i64) -> Result<Self> {
+        Self::open_from(bootstrap, topic, Offset::Offset(offset))
+    }
+
+    fn open_from(bootstrap: &str, topic: &str, begin: Offset) -> Result<Self> {
         let consumer: StreamConsumer = client_config(bootstrap).create()?;
-        Ok(Self { consumer, topic: topic.to_owned(), partition_count: 0, at_end: BTreeSet::new() })
+        Ok(Self {
+            consumer,
+            topic: topic.to_owned(),
+            begin,
+            partition_count: 0,
+            at_end: BTreeSet::new(),
+        })
     }
 
     /// The topic's name.
@@ -89,15 +105,21 @@ impl Tail {
     /// Everything committed up to now that was not read yet; nothing if the topic does not exist.
     pub async fn to_end(&mut self, within: Duration) -> Result<Vec<Event>> {
         let mut events = Vec::new();
-        self.each_to_end(within, |event| events.push(event)).await?;
+        let take = |event| {
+            events.push(event);
+            Ok(())
+        };
+        self.each_to_end(within, take).await?;
         Ok(events)
     }
 
     /// Hands everything committed up to now to `take`. The end is that of every partition, as the broker reports it.
+    ///
+    /// Errors: the first of `take`, with the topic's name; and an end that is not reached in time.
     pub async fn each_to_end(
         &mut self,
         within: Duration,
-        mut take: impl FnMut(Event),
+        mut take: impl FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         let deadline = Instant::now() + within;
         if !self.assign()? {
@@ -108,7 +130,9 @@ impl Tail {
         self.seek_to_position()?;
         while i32::try_from(self.at_end.len()).unwrap_or(i32::MAX) < self.partition_count {
             match self.step(deadline).await? {
-                Step::Record(event) => take(event),
+                Step::Record(event) => {
+                    take(event).map_err(|failure| failure.during(&self.topic))?;
+                }
                 Step::End => {}
                 Step::TimedOut => {
                     return Err(Failure::new(format!(
@@ -153,7 +177,7 @@ impl Tail {
         }
         let mut assignment = TopicPartitionList::new();
         for partition in 0..count {
-            assignment.add_partition_offset(&self.topic, partition, Offset::Beginning)?;
+            assignment.add_partition_offset(&self.topic, partition, self.begin)?;
         }
         self.consumer.assign(&assignment)?;
         self.partition_count = count;
@@ -169,10 +193,10 @@ impl Tail {
             match known {
                 Some(Offset::Offset(_)) => {}
                 Some(_) => {
-                    assignment.set_partition_offset(&self.topic, partition, Offset::Beginning)?;
+                    assignment.set_partition_offset(&self.topic, partition, self.begin)?;
                 }
                 None => {
-                    assignment.add_partition_offset(&self.topic, partition, Offset::Beginning)?;
+                    assignment.add_partition_offset(&self.topic, partition, self.begin)?;
                 }
             }
         }
@@ -201,6 +225,30 @@ pub fn topics_with_prefix(bootstrap: &str, prefix: &str) -> Result<Vec<String>> 
     let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
     names.sort();
     Ok(names)
+}
+
+/// Looks again and again where what is committed of a topic ends.
+pub struct Watermark {
+    consumer: BaseConsumer,
+    topic: String,
+}
+
+impl Watermark {
+    /// For a topic of one partition; it need not exist yet.
+    pub fn open(bootstrap: &str, topic: &str) -> Result<Self> {
+        let consumer = client_config(bootstrap).create()?;
+        Ok(Self { consumer, topic: topic.to_owned() })
+    }
+
+    /// The first offset that is not committed: those before it are of records, and of the marks that end Kafka transactions.
+    /// 0 while the topic does not exist.
+    pub fn committed_end(&self) -> Result<i64> {
+        match self.consumer.fetch_watermarks(&self.topic, 0, METADATA_TIMEOUT) {
+            Ok((_, end)) => Ok(end),
+            Err(KafkaError::MetadataFetch(code)) if is_passing(code) => Ok(0),
+            Err(error) => Err(Failure::from(error).during(format!("ends of `{}`", self.topic))),
+        }
+    }
 }
 
 fn client_config(bootstrap: &str) -> ClientConfig {

@@ -7,7 +7,7 @@ use crate::{Failure, Result};
 /// How long one wait may take where the caller has no better idea. Long, because it is only reached by a failure.
 pub const DEADLINE: Duration = Duration::from_mins(1);
 
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
+pub(crate) const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// Looks again and again until `condition` gives a value, and returns it.
 ///

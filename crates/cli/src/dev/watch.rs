@@ -40,7 +40,8 @@ pub(crate) async fn follow(
         for record in records {
             let event = Event::read(record.key.as_deref(), record.value.as_deref());
             let is_change = matches!(event.operation, Some('c' | 'u' | 'd'));
-            let latency_us = event.committed_us.filter(|_| is_change).map(|at| now_us - at);
+            let latency_us =
+                event.committed_us.filter(|_| is_change).map(|at| now_us.saturating_sub(at));
             if events.send(Seen { event, latency_us }).await.is_err() {
                 return Ok(());
             }

@@ -76,10 +76,53 @@ fn config_and_table_exclude_each_other() {
 
 #[test]
 fn tail_without_store_says_where_to_name_it() {
-    assert_snapshot!(failure(&tributary(&["tail", "topic"])));
+    assert_snapshot!(failure(&tributary(&["tail", "topic", "--from", "end"])));
 }
 
 #[test]
 fn a_setting_without_value_is_misuse() {
     assert_snapshot!(failure(&tributary(&["run", "--set", "snapshot.mode"])));
+}
+
+/// Runs `snapshot` for a connector that is given by these flags.
+fn snapshot(arguments: &[&str]) -> String {
+    let connector = [
+        "snapshot",
+        "--source",
+        "postgres://cdc@127.0.0.1:9/shop",
+        "--store",
+        "kafka://127.0.0.1:9",
+    ];
+    failure(&tributary(&[&connector, arguments].concat()))
+}
+
+#[test]
+fn a_snapshot_of_a_connector_that_reads_no_signals_says_what_to_set() {
+    assert_snapshot!(snapshot(&[
+        "--name",
+        "shop",
+        "--set",
+        "signal.enabled.channels=source",
+        "--table",
+        "public.orders"
+    ]));
+}
+
+#[test]
+fn waiting_for_a_snapshot_needs_notifications() {
+    assert_snapshot!(snapshot(&["--name", "shop", "--table", "orders", "--wait"]));
+}
+
+#[test]
+fn a_snapshot_without_a_connector_or_a_wish_is_misuse() {
+    for (arguments, lacks) in [
+        (&["--table", "public.orders"][..], "<NAME|--config <FILE>|--name <NAME>>"),
+        (&["--name", "shop"], "<--table <SCHEMA.TABLE>|--pause|--resume|--stop>"),
+        (&["--name", "shop", "--pause", "--table", "a"], "--pause' cannot be used with '--table"),
+        (&["--name", "shop", "--stop", "--blocking"], "cannot be used with"),
+        (&["--name", "shop", "--where", "true", "--resume"], "cannot be used with"),
+    ] {
+        let told = snapshot(arguments);
+        assert!(told.starts_with("exit 2") && told.contains(lacks), "{arguments:?}: {told}");
+    }
 }

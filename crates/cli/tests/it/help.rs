@@ -11,7 +11,34 @@ fn help_of_the_program() {
 
 #[test]
 fn help_of_each_command() {
-    for command in ["run", "check", "tail", "dev", "explain"] {
+    let commands = [
+        "run",
+        "worker",
+        "create",
+        "list",
+        "info",
+        "wait",
+        "update",
+        "pause",
+        "resume",
+        "stop",
+        "restart",
+        "destroy",
+        "offsets",
+        "logs",
+        "topics",
+        "plan",
+        "apply",
+        "alter-key",
+        "completions",
+        "check",
+        "verify",
+        "snapshot",
+        "tail",
+        "dev",
+        "explain",
+    ];
+    for command in commands {
         assert_snapshot!(format!("help_{command}"), stdout(&tributary(&[command, "--help"])));
     }
 }
@@ -20,4 +47,12 @@ fn help_of_each_command() {
 fn the_version_is_one_line() {
     let version = stdout(&tributary(&["--version"]));
     assert_eq!(version, format!("tributary {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn completions_are_of_the_commands_there_are() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = stdout(&tributary(&["completions", shell]));
+        assert!(script.contains("alter-key") && script.contains("tributary"), "{shell}: {script}");
+    }
 }

@@ -1,6 +1,7 @@
-//! What goes out beside row changes: logical messages, heartbeats, notifications, notices.
+//! What goes out beside row changes: logical messages, transaction metadata, heartbeats, notifications, notices.
 
 use envelope::{LostEras, SourcePosition};
+use pgoutput::Lsn;
 
 use super::Gatherer;
 use crate::append::{Appender, no_change};
@@ -8,8 +9,14 @@ use crate::clock;
 use crate::error::ConnectorError;
 use crate::notification::{Aggregate, Stage};
 use crate::status::StatusReporter;
+use crate::tables::Tables;
 
 impl Gatherer {
+    /// The captured tables.
+    pub(crate) fn tables(&mut self) -> &mut Tables {
+        &mut self.tables
+    }
+
     /// A logical message of an application.
     pub(super) async fn message(
         &mut self,
@@ -28,7 +35,7 @@ impl Gatherer {
             self.message_topic.insert(topic).clone()
         };
         let sent = send.then_some(&mut self.transaction);
-        let mut appender = Appender::new(sent, &topic, at, self.record_bytes_max);
+        let mut appender = Appender::new(sent, &topic, at, &mut self.limits);
         self.messages.encode(
             at,
             prefix,
@@ -39,6 +46,25 @@ impl Gatherer {
         appender.finish()
     }
 
+    /// The record that begins the open source transaction goes before its first change, so that every position behind it
+    /// counts at least that change.
+    pub(super) async fn announce_begin(&mut self) -> Result<(), ConnectorError> {
+        let Some(metadata) = &mut self.metadata else { return Ok(()) };
+        if metadata.is_begun() {
+            return Ok(());
+        }
+        let topic = self.tables.topics().ensure(metadata.topic()).await?;
+        metadata.begin(&topic, &mut self.transaction, &mut self.scratch)
+    }
+
+    /// The record that ends the open source transaction, after its last change.
+    pub(super) async fn announce_end(&mut self, commit_lsn: Lsn) -> Result<(), ConnectorError> {
+        self.announce_begin().await?;
+        let Some(metadata) = &mut self.metadata else { return Ok(()) };
+        let topic = self.tables.topics().ensure(metadata.topic()).await?;
+        metadata.end(commit_lsn, &topic, &mut self.transaction, &mut self.scratch)
+    }
+
     /// Puts a heartbeat into the open Kafka transaction. It says nothing of positions, so it may stand anywhere.
     pub(crate) async fn heartbeat(&mut self) -> Result<(), ConnectorError> {
         let Some(plan) = &mut self.heartbeat else { return Ok(()) };
@@ -46,7 +72,7 @@ impl Gatherer {
         let now_ns = clock::unix_ns();
         let at = no_change(now_ns / 1000);
         let sent = Some(&mut self.transaction);
-        let mut appender = Appender::new(sent, &topic, &at, self.record_bytes_max);
+        let mut appender = Appender::new(sent, &topic, &at, &mut self.limits);
         plan.encode(now_ns / 1_000_000, &mut |record| appender.append(&record));
         appender.finish()
     }
@@ -71,6 +97,10 @@ impl Gatherer {
         for notice in self.tables.take_notices().into_iter().chain(self.scratch.take_notices()) {
             status.notice(notice.into());
         }
+        for notice in self.news.notices.drain(..).chain(self.limits.take_notices()) {
+            status.notice(notice);
+        }
+        status.incremental(self.incremental_status());
     }
 
     /// Dates whose era the snapshot lost.

@@ -2,9 +2,10 @@
 //!
 //! In: what signals asked for, chunks as they are read, the stream's progress. Out: `r` records between two source
 //! transactions, and the position that says how far each table has come.
-//! [`Incremental`] decides which rows hold, and when.
+//! `Incremental` decides which rows hold, and when.
 
 use envelope::{SnapshotMarker, SourcePosition, copy_text};
+use failpoint::{Point, pass};
 use pgoutput::{Lsn, Oid};
 use postgres::catalog::{self, TableDescription};
 use postgres::chunk::{Chunk, ChunkQuery, Mark};
@@ -12,16 +13,16 @@ use postgres::{Class, PostgresError};
 use regex::Regex;
 use tracing::{info, warn};
 
-use super::rows::read_row;
 use super::{Gathered, Gatherer};
-use crate::append::Row;
+use crate::append::{Row, RowChange, append_row};
 use crate::clock;
 use crate::error::ConnectorError;
-use crate::incremental::{Answer, Here, Window};
+use crate::incremental::{Answer, Here, NextChunk, Window};
 use crate::lifecycle::chain;
 use crate::notification::{Aggregate, ScanStatus, Stage};
 use crate::position::{IncrementalProgress, IncrementalRequest, RequestedTable};
 use crate::signal::{Execute, Signal};
+use crate::status::IncrementalStatus;
 
 impl Gatherer {
     /// A table is to be read, and nothing of it is on its way.
@@ -32,6 +33,11 @@ impl Gatherer {
             && self.incremental.is_idle()
             && self.until.is_none()
             && !self.is_to_stand_still()
+    }
+
+    /// It can be asked for now.
+    pub(crate) fn is_chunk_askable(&self) -> bool {
+        self.incremental.is_askable()
     }
 
     /// Asks for the next chunk.
@@ -88,9 +94,9 @@ impl Gatherer {
         self.incremental.is_overrun()
     }
 
-    /// The next chunk that was asked for. Safe to cancel.
-    pub(crate) async fn chunk(&mut self) -> Result<Answer, ConnectorError> {
-        self.incremental.answer().await
+    /// The chunk that was asked for; if none was, returns once one can be. Safe to cancel.
+    pub(crate) async fn next_chunk(&mut self) -> Result<NextChunk, ConnectorError> {
+        self.incremental.next().await
     }
 
     /// A chunk is here: its rows wait for the stream, or go out at once if that has come far enough already.
@@ -108,6 +114,7 @@ impl Gatherer {
             }
             Err(error) => return self.give_up_table(error).await,
         };
+        pass(Point::IncrementalRead).await?;
         let here = self.here(chunk)?;
         if self.incremental.plan(&here.description).is_none() {
             let plan = self.tables.compile_chunk(&here.description).await?;
@@ -144,6 +151,7 @@ impl Gatherer {
         let rows_read = u64::try_from(window.rows_read()).unwrap_or_default();
         self.tables.keep_unless_known(&description, &mut self.transaction)?;
         self.send_rows(&description, window)?;
+        pass(Point::IncrementalSent).await?;
         let Some(request) = self.position_mut().requests.incremental.first_mut() else {
             return Ok(Gathered::Nothing);
         };
@@ -177,7 +185,7 @@ impl Gatherer {
         description: &TableDescription,
         window: Window,
     ) -> Result<(), ConnectorError> {
-        let Self { incremental, transaction, scratch, record_bytes_max, .. } = self;
+        let Self { incremental, transaction, scratch, limits, .. } = self;
         let Some(table) = incremental.plan(description) else {
             return Err(ConnectorError::StageEnded { stage: "incremental snapshot" });
         };
@@ -199,7 +207,8 @@ impl Gatherer {
             copy_text::split_line(&line, &mut unescaped, &mut values)?;
             // Behind the columns of the table may be a surrogate key.
             values.truncate(table.plan.table().columns.len());
-            read_row(table, &at, &values, transaction, scratch, *record_bytes_max)?;
+            let row = RowChange::Read(&values);
+            append_row(table, &at, &row, Some(transaction), limits, scratch)?;
         }
         Ok(())
     }
@@ -221,6 +230,7 @@ impl Gatherer {
             }
             ScanStatus::SqlException => {}
         }
+        self.news.signals.table_done(&table, rows, status.missed());
         let tables = self.incremental_tables();
         let stage = Stage::TableScanCompleted { table, rows, status };
         self.notify(&aggregate, &stage, &tables).await?;
@@ -261,6 +271,8 @@ impl Gatherer {
         execute: &Execute,
         tables: Vec<RequestedTable>,
     ) -> Result<(), ConnectorError> {
+        let names = tables.iter().map(|table| table.table_name().to_string()).collect();
+        self.news.signals.ask(&signal.id, names, false);
         let waiting = &mut self.position_mut().requests.incremental;
         for table in tables {
             if waiting.iter().any(|request| request.table == table) {
@@ -271,6 +283,7 @@ impl Gatherer {
                 signal: signal.id.clone(),
                 table,
                 surrogate_key: execute.surrogate_key.clone(),
+                is_added: false,
                 progress: None,
             });
         }
@@ -308,6 +321,9 @@ impl Gatherer {
         let names: Vec<String> =
             stopped.iter().map(|request| request.table.table_name().to_string()).collect();
         info!(signal.id, "incremental snapshot of {} is stopped", names.join(", "));
+        for name in &names {
+            self.news.signals.table_done(name, 0, Some("was stopped"));
+        }
         let aggregate = Aggregate::Incremental { signal: signal.id.clone() };
         let names = if patterns.is_empty() { String::new() } else { names.join(",") };
         self.notify(&aggregate, &Stage::Aborted, &names).await
@@ -349,6 +365,21 @@ impl Gatherer {
         self.notify(&Aggregate::Incremental { signal }, stage, &tables).await
     }
 
+    /// How far the tables have come.
+    pub(super) fn incremental_status(&self) -> Option<IncrementalStatus> {
+        let requests = &self.position().requests;
+        let request = requests.incremental.first()?;
+        let progress = request.progress.as_ref();
+        Some(IncrementalStatus {
+            table: request.table.table_name().to_string(),
+            rows_read: progress.map_or(0, |progress| progress.rows),
+            reads_to: progress.and_then(|progress| progress.until.as_ref()).map(Mark::to_string),
+            read_up_to: progress.and_then(|progress| progress.after.as_ref()).map(Mark::to_string),
+            tables_waiting: requests.incremental.len() - 1,
+            is_paused: requests.incremental_paused,
+        })
+    }
+
     /// Names of the tables that are read or wait, comma-separated.
     fn incremental_tables(&self) -> String {
         let waiting = self.position().requests.incremental.iter();
@@ -358,11 +389,7 @@ impl Gatherer {
     }
 }
 
-/// A mark as an operator reads it.
+/// A mark as a notification has it.
 fn shown(mark: Option<&Mark>) -> String {
-    match mark {
-        None => "<null>".to_owned(),
-        Some(Mark::Key { values, .. }) => values.join(","),
-        Some(Mark::Block { block, blocks, .. }) => format!("block {block} of {blocks}"),
-    }
+    mark.map_or_else(|| "<null>".to_owned(), Mark::to_string)
 }

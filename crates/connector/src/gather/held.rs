@@ -12,31 +12,38 @@ use crate::error::ConnectorError;
 use crate::hold::{Frame, Verdict};
 
 impl Gatherer {
-    /// A frame that follows others which wait.
+    /// A frame that follows others which wait. It is copied only if it waits as well.
     pub(super) async fn held(&mut self, data: &XLogData<'_>) -> Result<Gathered, ConnectorError> {
         let mut gathered = Gathered::Nothing;
-        let mut frames = VecDeque::from([Frame::of(data)]);
-        while let Some(frame) = frames.pop_front() {
-            let Some(mut hold) = self.hold.take() else {
-                gathered = gathered.max(self.data(&frame.data()).await?);
-                continue;
-            };
-            match hold.verdict(&frame)? {
-                Verdict::Open => {
-                    hold.push(frame);
-                    self.hold = Some(hold);
-                }
-                verdict => {
-                    let after = verdict == Verdict::After;
-                    let relation = Arc::clone(hold.relation());
-                    self.tables.decide(&relation, self.point, after, &mut self.transaction).await?;
-                    frames.push_front(frame);
-                    for earlier in hold.release().into_iter().rev() {
-                        frames.push_front(earlier);
+        let mut released = VecDeque::new();
+        loop {
+            let earlier: Option<Frame> = released.pop_front();
+            let is_last = earlier.is_none();
+            let frame = earlier.as_ref().map_or(*data, Frame::data);
+            if let Some(mut hold) = self.hold.take() {
+                match hold.verdict(&frame)? {
+                    Verdict::Open => {
+                        hold.push(earlier.unwrap_or_else(|| Frame::of(data)));
+                        self.hold = Some(hold);
+                    }
+                    verdict => {
+                        let after = verdict == Verdict::After;
+                        let relation = Arc::clone(hold.relation());
+                        let transaction = &mut self.transaction;
+                        self.tables.decide(&relation, self.point, after, transaction).await?;
+                        let mut waited = hold.release();
+                        waited.extend(earlier);
+                        waited.append(&mut released);
+                        released = waited;
+                        continue;
                     }
                 }
+            } else {
+                gathered = gathered.max(self.data(&frame).await?);
+            }
+            if is_last {
+                return Ok(gathered);
             }
         }
-        Ok(gathered)
     }
 }

@@ -10,6 +10,7 @@ use crate::error::ConnectorError;
 use crate::position::{BlockingRequest, RequestedTable};
 use crate::signal::{Action, Execute, Signal, Signals};
 use crate::snapshot::{Purpose, SnapshotPlan, SnapshotTable};
+use crate::status::Notice;
 
 impl Gatherer {
     /// A snapshot is asked for that is taken while the stream stands still.
@@ -21,32 +22,69 @@ impl Gatherer {
     pub(super) async fn heed_signals(&mut self) -> Result<(), ConnectorError> {
         let signals = self.signals.as_mut().map(Signals::take).unwrap_or_default();
         for signal in signals {
-            let mut unknown = Vec::new();
-            match Action::parse(&signal, &mut unknown) {
-                Ok(action) => {
-                    for field in unknown {
-                        warn!(
-                            signal.id,
-                            "`{field}` means nothing in a signal of type `{}`", signal.kind
-                        );
-                    }
-                    self.act(&signal, action).await?;
+            self.heed_signal("source", &signal).await?;
+        }
+        Ok(())
+    }
+
+    /// What a signal of a channel asks for is done, or noted as to be done.
+    pub(super) async fn heed_signal(
+        &mut self,
+        channel: &'static str,
+        signal: &Signal,
+    ) -> Result<(), ConnectorError> {
+        let mut unknown = Vec::new();
+        match Action::parse(signal, &mut unknown) {
+            Ok(action) => {
+                for field in unknown {
+                    warn!(
+                        signal.id,
+                        "`{field}` means nothing in a signal of type `{}`", signal.kind
+                    );
                 }
-                Err(reason) => {
-                    warn!(signal.id, signal.kind, "a signal is not heeded: {reason}");
-                }
+                self.act(channel, signal, action).await?;
+            }
+            Err(reason) => {
+                let reason = format!("of type `{}`: {reason}", signal.kind);
+                self.not_heeded(channel, &signal.id, &reason);
             }
         }
         Ok(())
     }
 
-    async fn act(&mut self, signal: &Signal, action: Action) -> Result<(), ConnectorError> {
+    /// A signal cannot be heeded: each is a warning, and the first of a channel a notice as well.
+    pub(super) fn not_heeded(&mut self, channel: &'static str, id: &str, reason: &str) {
+        warn!(
+            signal.id = id,
+            channel, "signal `{id}` of channel `{channel}` is not heeded: {reason}"
+        );
+        self.news.signals.refuse(id, reason);
+        let subject = format!("signals of channel {channel}");
+        // The status keeps the first of each subject only.
+        if self.news.notices.iter().any(|notice| notice.subject == subject) {
+            return;
+        }
+        self.news.notices.push(Notice {
+            code: "NT008",
+            subject,
+            text: format!(
+                "[NT008] a signal of channel `{channel}` was not heeded: `{id}`, {reason}\n  fix: write it again as docs/guides/snapshots.md says; the log has a warning for each"
+            ),
+        });
+    }
+
+    async fn act(
+        &mut self,
+        channel: &'static str,
+        signal: &Signal,
+        action: Action,
+    ) -> Result<(), ConnectorError> {
         match action {
             Action::Log { message } => {
                 let at = self.position().end_lsn.to_string();
                 info!(signal.id, "{}", message.replace("{}", &at));
             }
-            Action::Execute(execute) => self.request(signal, execute).await?,
+            Action::Execute(execute) => self.request(channel, signal, execute).await?,
             Action::Stop { tables } => self.stop_incremental(signal, &tables).await?,
             Action::Pause => self.pause_incremental(signal, true).await?,
             Action::Resume => self.pause_incremental(signal, false).await?,
@@ -55,13 +93,17 @@ impl Gatherer {
         Ok(())
     }
 
-    async fn request(&mut self, signal: &Signal, execute: Execute) -> Result<(), ConnectorError> {
+    async fn request(
+        &mut self,
+        channel: &'static str,
+        signal: &Signal,
+        execute: Execute,
+    ) -> Result<(), ConnectorError> {
         let tables = self.requested_tables(&execute).await?;
         if tables.is_empty() {
-            warn!(
-                signal.id,
-                "no captured table matches its `data-collections`: there is nothing to read"
-            );
+            let reason =
+                "no captured table matches its `data-collections`: there is nothing to read";
+            self.not_heeded(channel, &signal.id, reason);
             return Ok(());
         }
         if !execute.blocking {
@@ -70,6 +112,7 @@ impl Gatherer {
         let names: Vec<String> =
             tables.iter().map(|table| table.table_name().to_string()).collect();
         info!(signal.id, "a blocking snapshot of {} was asked for", names.join(", "));
+        self.news.signals.ask(&signal.id, names, true);
         let request = BlockingRequest { signal: signal.id.clone(), tables };
         self.position_mut().requests.blocking.push(request);
         Ok(())
@@ -95,7 +138,7 @@ impl Gatherer {
                 signal.id = request.signal,
                 "none of the tables of a blocking snapshot exists any more: it is given up"
             );
-            Purpose::Requested.fulfil(self.position_mut());
+            self.is_over(Purpose::Requested, Err("none of its tables exists any more".to_owned()));
             return Ok(None);
         }
         let plan = SnapshotPlan::export(tables, Purpose::Requested, &self.settings).await?;
@@ -106,6 +149,16 @@ impl Gatherer {
             plan.joins_at
         );
         Ok(Some(plan))
+    }
+
+    /// A snapshot is over in the open Kafka transaction: with so many rows, or given up for a reason.
+    pub(crate) fn is_over(&mut self, purpose: Purpose, outcome: Result<u64, String>) {
+        if purpose == Purpose::Requested
+            && let Some(request) = self.progress.position().requests.blocking.first()
+        {
+            self.news.signals.blocking_over(&request.signal, outcome);
+        }
+        purpose.fulfil(self.position_mut());
     }
 
     /// The captured tables that are meant, as the catalog has them now, each with the first filter that fits it.

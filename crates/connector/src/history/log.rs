@@ -50,6 +50,18 @@ impl History {
         self.versions.get(&table)
     }
 
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Oid, &Version)> {
+        self.versions.iter().map(|(table, version)| (*table, version))
+    }
+
+    /// Forgets a table that is not captured any more: if it is captured again, that is a new beginning.
+    pub(crate) fn forget(&mut self, table: Oid, transaction: &mut Transaction) {
+        let key = record::key(&self.connector, &self.topic_prefix, table);
+        transaction.append(&self.partition, clock::unix_ms(), Some(&key), None, &[]);
+        self.versions.remove(&table);
+    }
+
     /// Keeps a version, and adds its record to a Kafka transaction if it is new.
     pub(crate) fn keep(
         &mut self,

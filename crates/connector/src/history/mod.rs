@@ -8,6 +8,7 @@
 //! Never: a fact of the catalog that is known to be newer than the stream.
 //! Source: `docs/adr/0007-key-of-its-time.md`.
 
+pub(crate) mod fuzzing;
 pub(crate) mod log;
 pub(crate) mod order;
 pub(crate) mod reading;

@@ -114,7 +114,7 @@ pub(super) fn to_json(version: &Version) -> Result<Vec<u8>, ConnectorError> {
             },
         },
     };
-    serde_json::to_vec(&layout).map_err(|error| unreadable(error.to_string()))
+    serde_json::to_vec(&layout).map_err(|error| ConnectorError::unreadable(&error))
 }
 
 /// Reads the value of a table's record.
@@ -122,14 +122,10 @@ pub(super) fn to_json(version: &Version) -> Result<Vec<u8>, ConnectorError> {
 /// Errors: [`ConnectorError::CheckpointUnreadable`] for anything this version did not write.
 pub(super) fn from_json(value: &[u8]) -> Result<Version, ConnectorError> {
     let layout: Layout =
-        serde_json::from_slice(value).map_err(|error| unreadable(error.to_string()))?;
+        serde_json::from_slice(value).map_err(|error| ConnectorError::unreadable(&error))?;
     let ours = layout.tributary;
-    if ours.version > LAYOUT_VERSION {
-        let found = ours.version;
-        return Err(unreadable(format!(
-            "the layout version of a table is {found}, this program knows up to {LAYOUT_VERSION}"
-        )));
-    }
+    let what = "the layout version of a table is";
+    ConnectorError::refuse_newer(what, ours.version, LAYOUT_VERSION)?;
     Ok(Version {
         schema: ours.schema,
         name: ours.table,
@@ -140,10 +136,6 @@ pub(super) fn from_json(value: &[u8]) -> Result<Version, ConnectorError> {
             is_told: ours.key.told,
         },
     })
-}
-
-fn unreadable(reason: String) -> ConnectorError {
-    ConnectorError::CheckpointUnreadable { reason }
 }
 
 impl ColumnLayout {

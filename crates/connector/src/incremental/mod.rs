@@ -24,7 +24,7 @@ mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgoutput::{Change, ChangeKind, Lsn, Oid, Relation, Xid};
 use postgres::catalog::TableDescription;
@@ -34,9 +34,11 @@ use tracing::info;
 use self::delivered::Delivered;
 use self::notes::{Note, Notes};
 pub(crate) use self::reader::Answer;
+pub(crate) use self::reader::First;
 use self::reader::{Ask, Reader};
 pub(crate) use self::window::{Fit, Window};
 use crate::error::ConnectorError;
+use crate::pace::Pace;
 use crate::settings::{IncrementalSettings, Settings};
 use crate::tables::CapturedTable;
 
@@ -64,12 +66,23 @@ pub(crate) struct Incremental {
     asked: u64,
     rows_max: usize,
     blocks_max: u32,
-    /// Before the next chunk is read.
-    pause: Duration,
+    /// Before it no chunk is asked for.
+    not_before: Option<Instant>,
+    /// Of the rows that are read.
+    pace: Pace,
     /// The last chunk did not see a transaction that the stream had delivered.
     waits_to_see: bool,
     /// How the rows of the last chunk's table are encoded, for as long as its description stays the same.
     plan: Option<Box<(TableDescription, CapturedTable)>>,
+}
+
+/// What comes next of chunks.
+#[derive(Debug)]
+pub(crate) enum NextChunk {
+    /// One can be asked for.
+    Askable,
+    /// One that was asked for.
+    Read(Box<Answer>),
 }
 
 /// The chunk that is on its way.
@@ -108,17 +121,18 @@ pub(crate) struct Here {
 }
 
 impl Incremental {
-    /// Starts with nothing asked for. `resumes` says that a checkpoint tells what to read.
-    pub(crate) fn new(settings: &Arc<Settings>, resumes: bool) -> Self {
+    /// Starts with nothing asked for.
+    pub(crate) fn new(settings: &Arc<Settings>, first: First) -> Self {
         Self {
             settings: settings.incremental.clone(),
-            reader: Reader::new(settings, resumes),
+            reader: Reader::new(settings, first),
             delivered: Delivered::default(),
             chunk: Outstanding::None,
             asked: 0,
             rows_max: settings.incremental.chunk_rows,
             blocks_max: BLOCKS_FIRST,
-            pause: Duration::ZERO,
+            not_before: None,
+            pace: Pace::new(settings.snapshot.rows_per_second_max),
             waits_to_see: false,
             plan: None,
         }
@@ -127,6 +141,29 @@ impl Incremental {
     /// No chunk is on its way.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.chunk, Outstanding::None)
+    }
+
+    /// The next chunk can be asked for now.
+    pub(crate) fn is_askable(&self) -> bool {
+        self.reader.is_ready() && self.waits_until(Instant::now()).is_none()
+    }
+
+    /// The chunk that was asked for; if none was, returns once one can be. Safe to cancel.
+    ///
+    /// Errors: what keeps chunks from being read at all.
+    pub(crate) async fn next(&mut self) -> Result<NextChunk, ConnectorError> {
+        if self.is_asked() {
+            return Ok(NextChunk::Read(Box::new(self.reader.answer().await?)));
+        }
+        self.reader.ready().await?;
+        while let Some(at) = self.waits_until(Instant::now()) {
+            tokio::time::sleep_until(at.into()).await;
+        }
+        Ok(NextChunk::Askable)
+    }
+
+    fn waits_until(&self, now: Instant) -> Option<Instant> {
+        self.not_before.filter(|at| *at > now).max(self.pace.waits_until(now))
     }
 
     /// A chunk was asked for and is not here.
@@ -145,25 +182,20 @@ impl Incremental {
         matches!(&self.chunk, Outstanding::Here(here) if here.window.is_due(reached))
     }
 
-    /// Asks for a chunk, whose size is decided here; unless the reader still has others to give.
+    /// Asks for a chunk, whose size is decided here.
     pub(crate) fn ask(&mut self, mut query: ChunkQuery) {
         let table = query.table;
         query.rows_max = self.rows_max;
         query.blocks_max = self.blocks_max;
         query.bytes_max = CHUNK_BYTES_MAX;
         self.asked += 1;
-        if !self.reader.ask(Ask { number: self.asked, query, pause: self.pause }) {
+        if !self.reader.ask(Ask { number: self.asked, query }) {
             return;
         }
         let before = self.delivered.take();
         let notes = Notes::default();
         let asked = Asked { number: self.asked, table, notes, before };
         self.chunk = Outstanding::Asked(Box::new(asked));
-    }
-
-    /// The next answer of the reader. Safe to cancel.
-    pub(crate) async fn answer(&mut self) -> Result<Answer, ConnectorError> {
-        self.reader.answer().await
     }
 
     /// Forgets the chunk that is on its way: what it was read for is not wanted any more, or the stream stands still.
@@ -227,6 +259,8 @@ impl Incremental {
         let chunk = std::mem::replace(&mut self.chunk, Outstanding::None);
         let Outstanding::Asked(asked) = chunk else { return false };
         self.adapt(&here, read_in);
+        let rows = u64::try_from(here.window.rows_read()).unwrap_or(u64::MAX);
+        self.pace.spent(rows, Instant::now());
         let seen = here.window.seen();
         let unseen = Delivered::unseen(asked.before, seen);
         let is_complete = unseen.is_empty();
@@ -239,7 +273,7 @@ impl Incremental {
         self.delivered.put_back(unseen);
         let fits = is_complete
             && asked.notes.iter().all(|(xid, note)| here.window.apply(*xid, note) == Fit::Usable);
-        self.pause = if fits { Duration::ZERO } else { UNSEEN_PAUSE };
+        self.not_before = (!fits).then(|| Instant::now() + UNSEEN_PAUSE);
         if fits {
             self.chunk = Outstanding::Here(Box::new(here));
         }

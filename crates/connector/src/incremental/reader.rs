@@ -1,6 +1,7 @@
 //! The task that reads chunks, in a session of its own, so that the stream never waits for a table.
 //!
-//! In: one question at a time. Out: its answer, through a channel with one place.
+//! In: one question at a time. Out: its answer, through a channel with one place. Nothing is asked before it is ready: what it has
+//! to wait for at first may take long, and changes are noted for as long as a question is open.
 //! With `read.only=false` it writes Debezium's marks into the signal table, before and after each chunk; nothing here needs them.
 //! Source: Debezium documentation, `incremental.snapshot.watermarking.strategy`.
 
@@ -9,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use postgres::catalog::TableDescription;
 use postgres::chunk::{Chunk, ChunkQuery, ChunkReader, unfinished_transactions};
-use postgres::{Class, PostgresError, quote_literal};
-use tokio::sync::mpsc;
+use postgres::{Class, PostgresError, publication, quote_literal};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 use uuid::Uuid;
 
 use crate::error::ConnectorError;
-use crate::settings::{MarkStrategy, Marks, Settings};
+use crate::settings::{Autocreate, MarkStrategy, Marks, Settings};
 use crate::shape;
 
 /// How often it is looked whether transactions are over.
@@ -29,8 +30,6 @@ const UNFINISHED_SILENCE: Duration = Duration::from_secs(10);
 pub(super) struct Ask {
     pub(super) number: u64,
     pub(super) query: ChunkQuery,
-    /// Before it is read.
-    pub(super) pause: Duration,
 }
 
 /// What was read.
@@ -47,32 +46,70 @@ pub(crate) struct Answer {
 /// The connector's end of the task.
 pub(super) struct Reader {
     settings: Arc<Settings>,
-    /// Transactions may have been delivered that nobody remembers.
-    resumes: bool,
+    first: First,
     running: Option<Running>,
+}
+
+/// What has to be done before the first chunk is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// Nothing.
+    Read,
+    /// Transactions may have been delivered that nobody remembers: those that are under way now have to end.
+    Wait,
+    /// The same; and tables have joined the publication, which may have to be said again.
+    WaitAndAnnounce,
 }
 
 struct Running {
     asks: mpsc::Sender<Ask>,
     answers: mpsc::Receiver<Answer>,
+    /// Until it is ready.
+    ready: Option<oneshot::Receiver<Result<(), PostgresError>>>,
     /// Held for its drop: the task ends with the connector.
     _task: JoinSet<()>,
 }
 
 impl Reader {
-    pub(super) fn new(settings: &Arc<Settings>, resumes: bool) -> Self {
-        Self { settings: Arc::clone(settings), resumes, running: None }
+    pub(super) fn new(settings: &Arc<Settings>, first: First) -> Self {
+        Self { settings: Arc::clone(settings), first, running: None }
     }
 
-    /// Asks for a chunk. What was asked for before is still answered; says `false` while too much of that is left.
-    pub(super) fn ask(&mut self, ask: Ask) -> bool {
+    /// A chunk can be asked for.
+    pub(super) fn is_ready(&self) -> bool {
+        let ready = |running: &Running| running.ready.is_none() && running.asks.capacity() > 0;
+        self.running.as_ref().is_some_and(ready)
+    }
+
+    /// Returns once a chunk can be asked for, while none is awaited. Safe to cancel.
+    ///
+    /// Errors: what made it impossible.
+    pub(super) async fn ready(&mut self) -> Result<(), ConnectorError> {
         let running = match &mut self.running {
             Some(running) => running,
             None => self.running.insert(start(Work {
                 settings: Arc::clone(&self.settings),
                 marks: self.settings.incremental.marks.clone(),
-                resumes: self.resumes,
+                first: self.first,
             })),
+        };
+        let ended = || ConnectorError::StageEnded { stage: "chunk reader" };
+        if let Some(ready) = &mut running.ready {
+            let outcome = ready.await.map_err(|_| ended())?;
+            running.ready = None;
+            outcome?;
+        }
+        // Answers to what was given up.
+        while running.asks.capacity() == 0 {
+            running.answers.recv().await.ok_or_else(ended)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a chunk. What was asked for before is still answered. Says `false` while it is not ready.
+    pub(super) fn ask(&mut self, ask: Ask) -> bool {
+        let Some(running) = self.running.as_mut().filter(|running| running.ready.is_none()) else {
+            return false;
         };
         running.asks.try_send(ask).is_ok()
     }
@@ -90,29 +127,40 @@ impl Reader {
 struct Work {
     settings: Arc<Settings>,
     marks: Option<Marks>,
-    resumes: bool,
+    first: First,
 }
 
 fn start(work: Work) -> Running {
     // A question that is given up is followed by another before its answer has come.
     let (asks, inbox) = mpsc::channel(4);
     let (outbox, answers) = mpsc::channel(1);
+    let (is_ready, ready) = oneshot::channel();
     let mut task = JoinSet::new();
-    task.spawn(work.run(inbox, outbox));
-    Running { asks, answers, _task: task }
+    task.spawn(work.run(inbox, is_ready, outbox).in_current_span());
+    Running { asks, answers, ready: Some(ready), _task: task }
 }
 
 impl Work {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Ask>, outbox: mpsc::Sender<Answer>) {
-        let mut reader = None;
-        while let Some(ask) = inbox.recv().await {
-            let Ask { number, query, pause } = ask;
-            tokio::time::sleep(pause).await;
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Ask>,
+        is_ready: oneshot::Sender<Result<(), PostgresError>>,
+        outbox: mpsc::Sender<Answer>,
+    ) {
+        let reader = match self.open().await {
+            Ok(reader) => reader,
+            Err(error) => {
+                // Whoever waited is gone if this fails.
+                let _ = is_ready.send(Err(error));
+                return;
+            }
+        };
+        if is_ready.send(Ok(())).is_err() {
+            return;
+        }
+        while let Some(Ask { number, query }) = inbox.recv().await {
             let began = Instant::now();
-            let outcome = match self.open(&mut reader).await {
-                Ok(reader) => self.read(reader, &query).await,
-                Err(error) => Err(error),
-            };
+            let outcome = self.read(&reader, &query).await;
             let answer = Answer { number, outcome, read_in: began.elapsed() };
             if outbox.send(answer).await.is_err() {
                 return;
@@ -120,18 +168,15 @@ impl Work {
         }
     }
 
-    async fn open<'a>(
-        &mut self,
-        reader: &'a mut Option<ChunkReader>,
-    ) -> Result<&'a ChunkReader, PostgresError> {
-        if let Some(open) = reader {
-            return Ok(open);
+    async fn open(&self) -> Result<ChunkReader, PostgresError> {
+        let reader = ChunkReader::open(&self.settings.source, &self.settings.slot.name).await?;
+        if self.first != First::Read {
+            wait_for_unfinished(&reader).await?;
         }
-        let open = ChunkReader::open(&self.settings.source, &self.settings.slot.name).await?;
-        if std::mem::take(&mut self.resumes) {
-            wait_for_unfinished(&open).await?;
+        if self.first == First::WaitAndAnnounce {
+            announce(&reader, &self.settings).await?;
         }
-        Ok(reader.insert(open))
+        Ok(reader)
     }
 
     async fn read(
@@ -187,6 +232,21 @@ async fn wait_for_unfinished(reader: &ChunkReader) -> Result<(), PostgresError> 
         left.retain(|xid| now.contains(xid));
     }
     Ok(())
+}
+
+/// A change of the publication does not reach transactions that were under way: what they change is decoded by what was published
+/// when they began, and servers before 13.21, 14.18, 15.13, 16.9 and 17.5 then go on to decode later ones by that. Now that they
+/// are over, and so what they wrote will be read, the publication is said again, which makes the server look anew.
+async fn announce(reader: &ChunkReader, settings: &Settings) -> Result<(), PostgresError> {
+    let connection = reader.connection();
+    let name = &settings.publication.name;
+    if settings.publication.mode == Autocreate::Disabled {
+        return Ok(());
+    }
+    let Some(publication) = publication::read(connection, name).await? else { return Ok(()) };
+    connection
+        .run("announce a publication", &publication::same_options_statement(&publication))
+        .await
 }
 
 /// The server's time, as ISO 8601.

@@ -2,23 +2,10 @@ use pgoutput::{Oid, RelationColumn, Xid};
 use postgres::catalog::{ColumnDescription, KeyDescription, TypeDescription, TypeKind};
 
 use super::*;
-use crate::settings::Environment;
-use crate::spec::Spec;
+use crate::settings::fixture;
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
-    let base = [
-        ("name", "shop"),
-        ("connector.class", "io.debezium.connector.postgresql.PostgresConnector"),
-        ("database.hostname", "db"),
-        ("database.user", "cdc"),
-        ("database.dbname", "shop"),
-        ("topic.prefix", "p"),
-        ("bootstrap.servers", "k:9092"),
-        ("tributary.publication.pushdown", "columns"),
-    ];
-    let config = base.iter().chain(pairs).map(|&(key, value)| (key.to_owned(), value.to_owned()));
-    let spec = Spec { name: None, config: config.collect() };
-    Settings::resolve(&spec, &Environment::default()).unwrap()
+    fixture::settings(&[&[("tributary.publication.pushdown", "columns")], pairs].concat())
 }
 
 fn column(attnum: i16, name: &str) -> ColumnDescription {

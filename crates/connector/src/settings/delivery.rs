@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::problem::Problem;
-use super::snapshot::SnapshotMode;
+use super::snapshot::{SnapshotMode, SnapshotSettings};
 use super::values::{Choice, Values};
 use crate::boundary::BoundaryLimits;
 
@@ -80,14 +80,14 @@ impl RetrySettings {
 
 impl GapPolicy {
     /// `tributary.gap.policy`, which `snapshot.mode=when_needed` is another word for.
-    pub(super) fn read(values: &mut Values<'_>, mode: SnapshotMode) -> Self {
+    pub(super) fn read(values: &mut Values<'_>, snapshot: &SnapshotSettings) -> Self {
         const KEY: &str = "tributary.gap.policy";
         let policy = values.choice(
             KEY,
             &[("fail", Choice::Is(Self::Fail)), ("resnapshot", Choice::Is(Self::Resnapshot))],
             Self::Fail,
         );
-        let contradiction = match (policy, mode) {
+        let contradiction = match (policy, snapshot.mode) {
             (Self::Resnapshot, SnapshotMode::NoData) => {
                 "`snapshot.mode=no_data` reads no tables, so nothing can stand for what is missing"
             }
@@ -95,6 +95,7 @@ impl GapPolicy {
                 "`snapshot.mode=when_needed` reads the tables again"
             }
             (Self::Fail, SnapshotMode::WhenNeeded) => return Self::Resnapshot,
+            (Self::Fail, _) if snapshot.on_data_error => return Self::Resnapshot,
             _ => return policy,
         };
         values.problems.push(Problem::new("CF006", KEY, contradiction, "change one of the two"));

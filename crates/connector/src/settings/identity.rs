@@ -69,6 +69,15 @@ pub(super) fn topic_prefix(values: &mut Values<'_>) -> String {
     prefix.to_owned()
 }
 
+/// Transactional id and offsets topic, which go by the group.
+pub(super) fn in_group(values: &Values<'_>, prefix: &str, name: &str) -> (String, String) {
+    let group = prefixed(prefix, values.text("tributary.group").unwrap_or_default());
+    let offsets_topic = values.given("tributary.offsets.topic");
+    let offsets_topic =
+        offsets_topic.map_or_else(|| format!("{group}-offsets"), |topic| prefixed(prefix, topic));
+    (format!("{group}.{name}"), offsets_topic)
+}
+
 /// `KAFKA_PREFIX` begins every name on a shared cluster; who wrote it already means the same.
 pub(super) fn prefixed(prefix: &str, name: &str) -> String {
     if name.starts_with(prefix) { name.to_owned() } else { format!("{prefix}{name}") }

@@ -5,10 +5,14 @@
 //! noted, or it is an error.
 
 mod columns;
+mod definition;
 mod delivery;
 mod environment;
 mod events;
 mod filter;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod fuzzing;
 mod heartbeat;
 mod identities;
 mod identity;
@@ -16,28 +20,33 @@ mod incremental;
 pub mod keys;
 mod naming;
 mod notification;
+mod oversized;
 mod page;
 mod pattern;
 pub mod problem;
 mod pushdown;
 mod read;
+mod references;
 mod reselect;
+mod retention;
 mod signal;
+mod signal_channels;
 mod snapshot;
 mod source;
+mod spill;
 mod store;
 mod survey;
 mod topics;
 mod values;
 
 use std::fmt::{self, Write as _};
-use std::time::Duration;
 
 use envelope::EncoderSettings;
 use kafka::{ClientConfig, ProducerSettings};
 use postgres::{ConnectionConfig, Feedback, PgoutputOptions};
 
 pub use columns::ColumnTreatments;
+pub use definition::{Definition, definition_of, definitions, is_secret};
 pub use delivery::{CommitLimits, DeliveryGuarantee, GapPolicy, RetrySettings};
 pub use environment::Environment;
 pub use events::EVENT_ID_HEADER;
@@ -46,19 +55,26 @@ pub use heartbeat::HeartbeatSettings;
 pub use identities::IdentityRules;
 pub use incremental::{IncrementalSettings, MarkStrategy, Marks};
 pub use notification::NotificationSettings;
+pub use oversized::{OversizedPolicy, OversizedSettings};
 pub use page::page;
 pub use problem::{InvalidSettings, Problem};
 pub use pushdown::PushdownSettings;
 pub use read::{ReadMode, ReadSettings};
 pub use reselect::ReselectSettings;
+pub use retention::{RetentionPolicy, RetentionSettings};
 pub use signal::SignalSettings;
 pub(crate) use signal::table_pattern;
-pub use snapshot::{InheritedRows, SnapshotMode, SnapshotSettings};
+pub use signal_channels::{SignalChannels, SignalFileSettings, SignalTopicSettings};
+pub use snapshot::{InheritedRows, SnapshotMode, SnapshotSettings, TableOrder};
 pub use source::{Autocreate, EnumLabels, Guardrail, PublicationSettings, SlotSettings};
+pub use spill::SpillSettings;
 pub use topics::TopicCreation;
 
 use crate::spec::Spec;
 use identity::{connector_class, connector_name, plugin, prefixed, topic_prefix};
+use references::Resolved;
+use signal::EnabledChannels;
+use signal_channels::Places;
 use survey::survey;
 use values::Values;
 
@@ -135,14 +151,18 @@ pub struct Settings {
     pub reselects: Vec<ReselectSettings>,
     /// `notification.*`.
     pub notifications: NotificationSettings,
-    /// `signal.*`; `None` heeds none.
+    /// The signals in a table of the source; `None` heeds none.
     pub signals: Option<SignalSettings>,
+    /// Where else signals come from.
+    pub signal_channels: SignalChannels,
     /// What is read before streaming.
     pub snapshot: SnapshotSettings,
     /// How tables are read while streaming.
     pub incremental: IncrementalSettings,
     /// How the log is read.
     pub read: ReadSettings,
+    /// Whether large transactions come before they commit, and where they wait.
+    pub spill: SpillSettings,
     /// Limits of one Kafka transaction.
     pub commit: CommitLimits,
     /// The transactional producer.
@@ -157,10 +177,14 @@ pub struct Settings {
     pub transactional_id: String,
     /// What a reader of the topics may rely on.
     pub delivery: DeliveryGuarantee,
-    /// Longest time between two status updates to PostgreSQL.
-    pub status_interval: Duration,
+    /// How progress is reported to PostgreSQL, and how long a silent server is waited for.
+    pub feedback: Feedback,
     /// Pauses between take-overs.
     pub retry: RetrySettings,
+    /// How much of the log the slot may keep.
+    pub retention: RetentionSettings,
+    /// What becomes of records that are too large.
+    pub oversized: OversizedSettings,
     /// What happens when the source lacks what the checkpoint needs.
     pub gap_policy: GapPolicy,
     /// Keys that need nothing here; logged once at the start.
@@ -172,10 +196,11 @@ impl Settings {
     ///
     /// Errors: every problem at once, each with its key, the reason and the fix.
     pub fn resolve(spec: &Spec, environment: &Environment) -> Result<Self, InvalidSettings> {
-        let mut values = Values::new(&spec.config);
+        let found = Resolved::of(&spec.config, |name| environment.variable(name));
+        let mut values = Values::new(&found.config);
         let notes = survey(&mut values);
         let settings = Self::read(&mut values, spec, environment, notes);
-        let mut problems = values.problems;
+        let mut problems = found.with_problems(values.problems);
         // By key, so that the same mistake reads the same whatever order the parsers have.
         problems.sort_by(|one, other| (&one.key, one.code).cmp(&(&other.key, other.code)));
         problems.dedup();
@@ -194,12 +219,7 @@ impl Settings {
         plugin(values);
         let prefix = environment.kafka_prefix.as_deref().unwrap_or_default();
         let topic_prefix = prefixed(prefix, &topic_prefix(values));
-        let group = prefixed(prefix, values.text("tributary.group").unwrap_or_default());
-        let transactional_id = format!("{group}.{name}");
-        let offsets_topic = match values.given("tributary.offsets.topic") {
-            Some(topic) => prefixed(prefix, topic),
-            None => format!("{group}-offsets"),
-        };
+        let (transactional_id, offsets_topic) = identity::in_group(values, prefix, &name);
         let delivery = delivery::guarantee(values);
         let source = source::connection(values, environment, &name);
         let store = store::read(values, environment, &name);
@@ -207,18 +227,20 @@ impl Settings {
         let publication = source::publication(values, &mut notes);
         let mut encoder = events::encoder(values, &topic_prefix);
         encoder.topic_naming = naming::read(values, &mut notes);
-        let context_prefix = values.given("context.message.prefix").map(str::to_owned);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
         let tables = TableFilter::read(values);
         let columns = ColumnFilter::read(values);
         let column_treatments = ColumnTreatments::read(values);
         let reselects = ReselectSettings::read(values, &mut notes);
         let notifications = NotificationSettings::read(values, &mut notes);
-        let signals = SignalSettings::read(values, &mut notes);
+        let channels = EnabledChannels::read(values, &mut notes);
+        let signals = SignalSettings::read(values, channels, &mut notes);
         let partitions = values.number("tributary.offsets.topic.partitions", 1, 1000);
         let snapshot = SnapshotSettings::read(values);
-        let gap_policy = GapPolicy::read(values, snapshot.mode);
+        let gap_policy = GapPolicy::read(values, &snapshot);
         let (store, store_notes) = store?;
+        let places = Places { store: &store.client, prefix, topic_prefix: &topic_prefix };
+        let signal_channels = SignalChannels::read(values, channels, places, &mut notes);
         let producer = producer(values, store.producer, delivery, &transactional_id);
         Some(Self {
             name: ConnectorName(name),
@@ -226,7 +248,7 @@ impl Settings {
             store: store.client,
             encoder,
             transaction_topic: topics::transaction(values),
-            context_prefix,
+            context_prefix: values.given("context.message.prefix").map(str::to_owned),
             heartbeat,
             slot: slot?,
             publication,
@@ -242,8 +264,10 @@ impl Settings {
             notifications,
             incremental: IncrementalSettings::read(values, signals.as_ref()),
             signals,
+            signal_channels,
             snapshot,
             read: ReadSettings::read(values),
+            spill: SpillSettings::read(values),
             commit: CommitLimits::read(values),
             producer,
             topic_creation: TopicCreation::read(values),
@@ -251,8 +275,10 @@ impl Settings {
             offsets_topic_partitions: i32::try_from(partitions).unwrap_or(1),
             transactional_id,
             delivery,
-            status_interval: source::status_interval(values),
+            feedback: source::feedback(values),
             retry: RetrySettings::read(values),
+            retention: RetentionSettings::read(values),
+            oversized: OversizedSettings::read(values, prefix, &topic_prefix),
             gap_policy,
             notes: notes.into_iter().chain(store_notes).collect(),
         })
@@ -263,14 +289,16 @@ impl Settings {
         spec: &Spec,
         environment: &Environment,
     ) -> Result<ClientConfig, InvalidSettings> {
-        let mut values = Values::new(&spec.config);
+        let found = Resolved::of(&spec.config, |name| environment.variable(name));
+        let mut values = Values::new(&found.config);
         survey(&mut values);
         let store = store::read(&mut values, environment, "");
-        InvalidSettings::unless_empty(values.problems)?;
+        InvalidSettings::unless_empty(found.with_problems(values.problems))?;
         store.map(|(store, _)| store.client).ok_or_else(unusable)
     }
 
-    /// What the stream is asked for. Protocol version 1: whole transactions, in commit order.
+    /// What the stream is asked for, without transactions in progress: those change the order messages come in, not what they say
+    /// of a transaction that has committed.
     pub fn pgoutput_options(&self) -> PgoutputOptions {
         let mut origin = None;
         let mut extra = Vec::new();
@@ -283,16 +311,12 @@ impl Settings {
         }
         PgoutputOptions {
             proto_version: 1,
+            streaming: false,
             publications: vec![self.publication.name.clone()],
             messages: true,
             origin,
             extra,
         }
-    }
-
-    /// How often the stream reports back.
-    pub fn feedback(&self) -> Feedback {
-        Feedback { status_interval: self.status_interval }
     }
 
     /// The topic of a table.

@@ -22,6 +22,19 @@ publication and in `topic.prefix` (derived from the connector's name), in `repla
 `read.only` (`true`), `tributary.event.id.header.enabled` (`true`), `tributary.snapshot.date.era` (`kept`), `tributary.snapshot.inherited.rows` (`once`),
 `tributary.unmapped.types` (`capture`), `tributary.enum.labels` (`current`), `tributary.publication.future.tables` (`false`) and `context.message.prefix`.
 
+## Values that stand elsewhere
+
+A value may refer, wholly or in part, to what should not stand in a configuration, as with Kafka Connect's config providers:
+
+| reference | what it stands for |
+|---|---|
+| `${env:NAME}` | a variable of the process |
+| `${file:/path/to.properties:key}` | the value of a key in a Java properties file |
+| `${dir:/path/to/folder:file}` | the content of a file, without a newline at its end: secrets as Kubernetes and systemd mount them |
+
+They are looked up when the connector starts and when its configuration is read again (SIGHUP). One that leads nowhere is an error ([CF012](../errors/CF012.md)).
+What a reference led to is in no message, log or status.
+
 This page is generated; after a change of the table run
 `UPDATE_SETTINGS_PAGE=1 cargo test -p connector --lib settings_page`.
 ";

@@ -20,50 +20,70 @@ pub struct SignalSettings {
     pub table: TableName,
 }
 
-impl SignalSettings {
-    /// `None` while there is no table to read signals from.
-    pub(super) fn read(values: &mut Values<'_>, notes: &mut Vec<Note>) -> Option<Self> {
-        let mut from_table = false;
-        for channel in channels(values) {
-            match channel.as_str() {
-                "source" => from_table = true,
+/// What `signal.enabled.channels` says of the channels that are read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct EnabledChannels {
+    source: bool,
+    /// Signals come from a topic.
+    pub(super) kafka: bool,
+    /// Signals come from a file.
+    pub(super) file: bool,
+}
+
+impl EnabledChannels {
+    pub(super) fn read(values: &mut Values<'_>, notes: &mut Vec<Note>) -> Self {
+        let mut enabled = Self::default();
+        for channel in values.list(CHANNELS) {
+            match channel.to_ascii_lowercase().as_str() {
+                "source" => enabled.source = true,
+                "kafka" => enabled.kafka = true,
+                "file" => enabled.file = true,
                 "jmx" => notes.push(Note {
                     key: CHANNELS.to_owned(),
-                    reason: "channel `jmx`: there is no JMX; `source` takes the same signals"
+                    reason: "channel `jmx`: there is no JMX; `source`, `kafka` and `file` take the same signals"
                         .to_owned(),
                 }),
-                "kafka" | "file" | "in-process" => values.problems.push(Problem::new(
+                "in-process" => values.problems.push(Problem::new(
                     "CF002",
                     CHANNELS,
-                    format!("channel `{channel}` is not supported yet"),
-                    "use channel `source`, with a table named in `signal.data.collection`",
+                    "channel `in-process` is not supported: no application runs in this process",
+                    "use `source`, with a table named in `signal.data.collection`, or `kafka`, or `file`",
                 )),
                 other => values.invalid(
                     CHANNELS,
                     &format!("there is no channel `{other}`"),
-                    "write `source`",
+                    "write some of source, kafka, file",
                 ),
             }
         }
+        enabled
+    }
+}
+
+impl SignalSettings {
+    /// `None` while there is no table to read signals from.
+    pub(super) fn read(
+        values: &mut Values<'_>,
+        enabled: EnabledChannels,
+        notes: &mut Vec<Note>,
+    ) -> Option<Self> {
         let typed = values.given(TABLE)?;
         let Some(table) = table_name(typed) else {
             let why = format!("`{typed}` is not the name of a table with its schema");
             values.invalid(TABLE, &why, "write `schema.table`");
             return None;
         };
-        if !from_table {
-            notes.push(Note {
-                key: TABLE.to_owned(),
-                reason: format!("`{CHANNELS}` does not have `source`"),
-            });
+        if !enabled.source {
+            notes.push(without_channel(TABLE, "source"));
             return None;
         }
         Some(Self { table })
     }
 }
 
-fn channels(values: &Values<'_>) -> Vec<String> {
-    values.list(CHANNELS).iter().map(|channel| channel.to_ascii_lowercase()).collect()
+/// A key of a channel that is not enabled.
+pub(super) fn without_channel(key: &str, channel: &str) -> Note {
+    Note { key: key.to_owned(), reason: format!("`{CHANNELS}` does not have `{channel}`") }
 }
 
 /// `schema.table`, each part in double quotes if it has a dot of its own.
@@ -112,18 +132,19 @@ mod tests {
             pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         let mut values = Values::new(&config);
         let mut notes = Vec::new();
-        let settings = SignalSettings::read(&mut values, &mut notes);
+        let enabled = EnabledChannels::read(&mut values, &mut notes);
+        let settings = SignalSettings::read(&mut values, enabled, &mut notes);
         (settings, values.problems.iter().map(|problem| problem.code).collect(), notes.len())
     }
 
     #[test]
-    fn signals_come_from_the_table_and_other_channels_are_refused_by_name() {
+    fn signals_come_from_the_table_and_what_cannot_be_a_channel_is_refused_by_name() {
         let (settings, problems, notes) = read(&[(TABLE, "app.signals")]);
         assert_eq!(settings.map(|settings| settings.table), Some(TableName::new("app", "signals")));
         assert!(problems.is_empty() && notes == 0);
         assert!(read(&[]).0.is_none());
-        let (_, problems, _) = read(&[(CHANNELS, "source,kafka,file")]);
-        assert_eq!(problems, ["CF002", "CF002"]);
+        let (_, problems, _) = read(&[(CHANNELS, "source,in-process,kafka,fax")]);
+        assert_eq!(problems, ["CF002", "CF003"]);
         let (settings, problems, notes) = read(&[(TABLE, "app.signals"), (CHANNELS, "jmx")]);
         assert!(settings.is_none() && problems.is_empty() && notes == 2);
     }

@@ -3,6 +3,7 @@
 //! Source: Debezium documentation, `snapshot.mode`, `snapshot.include.collection.list`, `snapshot.select.statement.overrides`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use regex::Regex;
 
@@ -53,13 +54,36 @@ pub enum InheritedRows {
     Once,
 }
 
+/// `snapshot.tables.order.by.row.count`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableOrder {
+    /// By name.
+    ByName,
+    /// Those with fewest rows first.
+    FewestRowsFirst,
+    /// Those with most rows first.
+    MostRowsFirst,
+}
+
 /// The snapshot.
 #[derive(Debug, Clone)]
 pub struct SnapshotSettings {
     /// When tables are copied.
     pub mode: SnapshotMode,
+    /// `snapshot.mode.configuration.based.snapshot.on.data.error`: a gap is closed by a new snapshot.
+    pub on_data_error: bool,
+    /// `snapshot.delay.ms`.
+    pub delay: Duration,
+    /// The order tables are read in.
+    pub order: TableOrder,
     /// `snapshot.max.threads`: readers at the same time.
     pub max_threads: usize,
+    /// `tributary.snapshot.max.rows.per.second`; `None` does not limit. Incremental snapshots are limited, too.
+    pub rows_per_second_max: Option<u64>,
+    /// `tributary.snapshot.added.tables`: tables that join the lists later are read, too.
+    pub added_tables: bool,
+    /// `tributary.snapshot.concurrent`: the tables are read while the stream runs, from the first start on.
+    pub concurrent: bool,
     /// Where rows of inheriting tables go.
     pub inherited_rows: InheritedRows,
     /// `snapshot.include.collection.list`; `None` copies every captured table.
@@ -72,10 +96,23 @@ impl SnapshotSettings {
     pub(super) fn read(values: &mut Values<'_>) -> Self {
         const INCLUDE: &str = "snapshot.include.collection.list";
         let threads = values.number("snapshot.max.threads", 1, 64);
+        let rows_per_second = values.number("tributary.snapshot.max.rows.per.second", 0, i64::MAX);
         let include = values.given(INCLUDE).is_some();
+        let (mode, overrides) = (mode(values), overrides(values));
+        let on_data_error = values.flag(ON_DATA_ERROR) && mode == SnapshotMode::Always;
+        let concurrent = values.flag("tributary.snapshot.concurrent");
+        if concurrent {
+            look_for_contradictions(values, mode, &overrides);
+        }
         Self {
-            mode: mode(values),
+            mode,
+            on_data_error,
+            delay: values.milliseconds("snapshot.delay.ms", 0, u32::MAX),
+            order: order(values),
             max_threads: usize::try_from(threads).unwrap_or(1),
+            rows_per_second_max: u64::try_from(rows_per_second).ok().filter(|rows| *rows > 0),
+            added_tables: values.flag("tributary.snapshot.added.tables"),
+            concurrent,
             inherited_rows: values.choice(
                 "tributary.snapshot.inherited.rows",
                 &[
@@ -85,7 +122,7 @@ impl SnapshotSettings {
                 InheritedRows::Repeated,
             ),
             include: include.then(|| patterns(values, INCLUDE, Case::Ignored)),
-            overrides: overrides(values),
+            overrides,
         }
     }
 
@@ -102,9 +139,78 @@ impl SnapshotSettings {
     }
 }
 
+/// What cannot be done while the stream runs.
+fn look_for_contradictions(
+    values: &mut Values<'_>,
+    mode: SnapshotMode,
+    overrides: &BTreeMap<String, String>,
+) {
+    const CONCURRENT: &str = "tributary.snapshot.concurrent";
+    match mode {
+        SnapshotMode::Initial | SnapshotMode::WhenNeeded => {}
+        SnapshotMode::InitialOnly | SnapshotMode::Always | SnapshotMode::NoData => values.invalid(
+            CONCURRENT,
+            "`snapshot.mode` has no snapshot that could be taken while the stream runs",
+            "leave it out, or set `snapshot.mode` to `initial` or `when_needed`",
+        ),
+    }
+    if !overrides.is_empty() {
+        values.invalid(
+            CONCURRENT,
+            "a statement of `snapshot.select.statement.overrides` can only be read while the stream stands still",
+            "leave one of the two out",
+        );
+    }
+}
+
+fn order(values: &mut Values<'_>) -> TableOrder {
+    let orders = [
+        ("disabled", Choice::Is(TableOrder::ByName)),
+        ("ascending", Choice::Is(TableOrder::FewestRowsFirst)),
+        ("descending", Choice::Is(TableOrder::MostRowsFirst)),
+    ];
+    values.choice("snapshot.tables.order.by.row.count", &orders, TableOrder::ByName)
+}
+
+const ON_DATA_ERROR: &str = "snapshot.mode.configuration.based.snapshot.on.data.error";
+
+/// What the flags of `configuration_based` come to.
+fn mode_of_flags(values: &mut Values<'_>) -> SnapshotMode {
+    let data = values.flag("snapshot.mode.configuration.based.snapshot.data");
+    let streams = values.flag("snapshot.mode.configuration.based.start.stream");
+    let on_data_error = values.flag(ON_DATA_ERROR);
+    let mut contradiction = |key: &str, why: &str, fix: &str| {
+        values.problems.push(Problem::new("CF006", key, why, fix));
+    };
+    if on_data_error && !(data && streams) {
+        contradiction(
+            ON_DATA_ERROR,
+            "a gap is closed by a new snapshot only where tables are read and the connector streams",
+            "set `snapshot.mode=when_needed`",
+        );
+    }
+    match (data, streams) {
+        (true, true) => SnapshotMode::Always,
+        (true, false) => SnapshotMode::InitialOnly,
+        (false, true) => SnapshotMode::NoData,
+        (false, false) => {
+            contradiction(
+                "snapshot.mode",
+                "`configuration_based` neither reads tables nor streams: its flags are all `false`",
+                "set `snapshot.mode.configuration.based.start.stream=true`",
+            );
+            SnapshotMode::NoData
+        }
+    }
+}
+
 fn mode(values: &mut Values<'_>) -> SnapshotMode {
+    const KEY: &str = "snapshot.mode";
+    if values.text(KEY).is_some_and(|mode| mode.eq_ignore_ascii_case("configuration_based")) {
+        return mode_of_flags(values);
+    }
     values.choice(
-        "snapshot.mode",
+        KEY,
         &[
             ("initial", Choice::Is(SnapshotMode::Initial)),
             ("initial_only", Choice::Is(SnapshotMode::InitialOnly)),
@@ -112,7 +218,6 @@ fn mode(values: &mut Values<'_>) -> SnapshotMode {
             ("never", Choice::Is(SnapshotMode::NoData)),
             ("always", Choice::Is(SnapshotMode::Always)),
             ("when_needed", Choice::Is(SnapshotMode::WhenNeeded)),
-            ("configuration_based", Choice::NotYet),
             ("custom", Choice::NotYet),
         ],
         SnapshotMode::Initial,
@@ -181,6 +286,44 @@ mod tests {
         assert_eq!(settings.select_override("s", "c"), None);
         let (settings, _) = read(&[]);
         assert!(settings.copies("s", "b"));
+    }
+
+    #[test]
+    fn the_flags_of_configuration_based_are_one_of_the_modes() {
+        let with = |flags: &[&str]| {
+            let keys: Vec<String> = flags
+                .iter()
+                .map(|flag| format!("snapshot.mode.configuration.based.{flag}"))
+                .collect();
+            let mut pairs = vec![("snapshot.mode", "configuration_based")];
+            pairs.extend(keys.iter().map(|key| (key.as_str(), "true")));
+            let (settings, problems) = read(&pairs);
+            (settings.mode, settings.on_data_error, problems.len())
+        };
+        let (data, stream, on_error) = ("snapshot.data", "start.stream", "snapshot.on.data.error");
+        assert_eq!(with(&[data, stream]), (SnapshotMode::Always, false, 0));
+        assert_eq!(with(&[data, stream, on_error]), (SnapshotMode::Always, true, 0));
+        assert_eq!(with(&[data]), (SnapshotMode::InitialOnly, false, 0));
+        assert_eq!(with(&[stream]), (SnapshotMode::NoData, false, 0));
+        assert_eq!(with(&[stream, on_error]).2, 1);
+        assert_eq!(with(&[]).2, 1);
+    }
+
+    #[test]
+    fn a_concurrent_snapshot_needs_one_that_can_be() {
+        const CONCURRENT: (&str, &str) = ("tributary.snapshot.concurrent", "true");
+        let problems = |pairs: &[(&str, &str)]| read(pairs).1.len();
+        assert_eq!(problems(&[CONCURRENT]), 0);
+        assert_eq!(problems(&[CONCURRENT, ("snapshot.mode", "when_needed")]), 0);
+        for mode in ["initial_only", "always", "no_data"] {
+            assert_eq!(problems(&[CONCURRENT, ("snapshot.mode", mode)]), 1, "{mode}");
+        }
+        let overridden = [
+            CONCURRENT,
+            ("snapshot.select.statement.overrides", "s.a"),
+            ("snapshot.select.statement.overrides.s.a", "select 1"),
+        ];
+        assert_eq!(problems(&overridden), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use postgres::{ConnectionConfig, PostgresError, SlotName};
+use postgres::{ConnectionConfig, Feedback, PostgresError, SlotName};
 
 use super::Note;
 use super::environment::Environment;
@@ -85,6 +85,7 @@ pub(super) fn connection(
         // Whoever names the authority to trust wants the server checked.
         config = set(values, config, "database.sslmode", "sslmode", "verify-full");
     }
+    config = config.with_answer_timeout(answer_timeout(values));
     if let Some(text) = values.given("database.initial.statements") {
         config = config.with_initial_statements(statements(text));
     }
@@ -295,9 +296,18 @@ pub(super) fn guardrail(values: &mut Values<'_>) -> Option<Guardrail> {
     (tables_max > 0).then_some(Guardrail { tables_max, fails })
 }
 
-/// `status.update.interval.ms`.
-pub(super) fn status_interval(values: &mut Values<'_>) -> Duration {
-    values.milliseconds("status.update.interval.ms", 100, 3_600_000)
+/// `status.update.interval.ms`, `tributary.wal.receiver.timeout.ms`.
+pub(super) fn feedback(values: &mut Values<'_>) -> Feedback {
+    Feedback {
+        status_interval: values.milliseconds("status.update.interval.ms", 100, 3_600_000),
+        silence_max: values.milliseconds("tributary.wal.receiver.timeout.ms", 1_000, 86_400_000),
+    }
+}
+
+/// `database.query.timeout.ms`; 0 waits for ever in JDBC, here for a day, because everything has a limit.
+fn answer_timeout(values: &mut Values<'_>) -> Duration {
+    let wanted = values.milliseconds("database.query.timeout.ms", 0, 86_400_000);
+    if wanted.is_zero() { Duration::from_hours(24) } else { wanted }
 }
 
 #[cfg(test)]

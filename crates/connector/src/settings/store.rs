@@ -111,31 +111,35 @@ fn typed(values: &Values<'_>, property: &str) -> String {
 }
 
 fn refuse(values: &mut Values<'_>, error: &KafkaError) {
+    let problem = problem(error, "producer", |name| typed(values, name));
+    values.problems.push(problem);
+}
+
+/// The problem with a property of a `client`, under the key that `typed` gives for its name.
+pub(super) fn problem(error: &KafkaError, client: &str, typed: impl Fn(&str) -> String) -> Problem {
     let (KafkaError::UnknownProperty { name, .. }
     | KafkaError::InvalidProperty { name, .. }
     | KafkaError::RefusedProperty { name, .. }) = error
     else {
         let (why, fix) = parts(error);
-        values.problems.push(Problem::new("CF011", "bootstrap.servers", why, fix));
-        return;
+        return Problem::new("CF011", &typed("bootstrap.servers"), why, fix);
     };
-    let key = typed(values, name);
+    let key = typed(name);
     let prefix = key.strip_suffix(name.as_str()).unwrap_or_default();
-    let problem = match error {
+    match error {
         KafkaError::UnknownProperty { nearest, .. } => {
             let nearest = nearest.as_ref().map(|nearest| format!("{prefix}{nearest}"));
             let fix = match &nearest {
                 Some(nearest) => format!("write `{nearest}` if that is meant, or remove it"),
                 None => "remove it".to_owned(),
             };
-            let why = "the Kafka producer has no such property";
+            let why = format!("the Kafka {client} has no such property");
             Problem { nearest, ..Problem::new("CF001", &key, why, fix) }
         }
         KafkaError::InvalidProperty { reason, fix, .. } => Problem::new("CF011", &key, reason, fix),
         KafkaError::RefusedProperty { reason, fix, .. } => Problem::new("CF002", &key, reason, fix),
         other => Problem::new("CF011", &key, other.to_string(), "correct the value"),
-    };
-    values.problems.push(problem);
+    }
 }
 
 /// Reason and fix of an error whose text carries both.

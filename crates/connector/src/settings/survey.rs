@@ -11,9 +11,6 @@ use super::values::Values;
 pub(super) fn survey(values: &mut Values<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
     for (key, value) in values.pairs() {
-        if let Some(problem) = config_provider(key, value) {
-            values.problems.push(problem);
-        }
         let Some(known) = keys::find(key) else {
             if !belongs_to_declared(values, key) {
                 values.problems.push(unknown(key));
@@ -68,18 +65,4 @@ fn unknown(key: &str) -> Problem {
     let mut problem = Problem::new("CF001", key, "no such key is known", fix);
     problem.nearest = nearest.map(str::to_owned);
     problem
-}
-
-/// `${provider:…}` would be taken literally otherwise, and a literal `${file:…}` is never a password.
-fn config_provider(key: &str, value: &str) -> Option<Problem> {
-    let (_, rest) = value.split_once("${")?;
-    let (inner, _) = rest.split_once('}')?;
-    let (provider, _) = inner.split_once(':')?;
-    let why = format!("the configuration provider `{provider}` is not supported yet");
-    Some(Problem::new(
-        "CF004",
-        key,
-        why,
-        "put the value itself, or for source and store set DATABASE_URL and KAFKA_URL",
-    ))
 }

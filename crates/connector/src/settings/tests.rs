@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 
@@ -122,7 +123,7 @@ fn the_default_value_of_something_we_cannot_do_is_accepted() {
         ("slot.drop.on.stop", "false"),
         ("heartbeat.action.query", "insert into pulse values (now())"),
         ("transforms", ""),
-        ("snapshot.delay.ms", "0"),
+        ("snapshot.query.mode", "select_all"),
     ])
     .unwrap();
     assert_eq!(settings.notes.len(), 5);
@@ -142,6 +143,13 @@ fn the_environment_says_where_things_are_and_what_names_begin_with() {
     assert_eq!(settings.encoder.topic_prefix, "wabash-1.p");
     assert_eq!(settings.offsets_topic, "wabash-1.tributary-offsets");
     assert_eq!(settings.transactional_id, "wabash-1.tributary.shop");
+    // A worker's group is prefixed before its connectors are; once is enough.
+    assert_eq!(environment.prefixed("shops"), "wabash-1.shops");
+    let group = [("tributary.group".to_owned(), environment.prefixed("shops"))];
+    let mut spec = spec;
+    spec.set(&group);
+    let settings = Settings::resolve(&spec, &environment).unwrap();
+    assert_eq!(settings.offsets_topic, "wabash-1.shops-offsets");
 }
 
 #[test]
@@ -194,11 +202,12 @@ fn options_of_a_refused_post_processor_are_not_unknown_keys() {
 }
 
 #[test]
-fn configuration_providers_are_named_not_taken_literally() {
+fn references_are_looked_up_or_refused_and_never_taken_literally() {
     assert_eq!(
         complaints(&[("database.password", "${file:/secrets:pw}")]),
-        ["CF004 database.password"]
+        ["CF012 database.password"]
     );
+    assert_eq!(complaints(&[("database.password", "${vault:a:b}")]), ["CF012 database.password"]);
 }
 
 /// The configurations of the golden set are what users have: each resolves, or is refused for what we do not have yet.

@@ -1,19 +1,28 @@
-//! Signals: rows that an operator inserts into a table of the source to ask something of the connector.
+//! Signals: what an operator asks of a running connector, in a row of a table of the source, a record of a Kafka topic, or a
+//! line of a file.
 //!
-//! In: inserts into the signal table, as the stream delivers them. Out: [`Signal`]s, once their transaction has committed;
+//! In: inserts into the signal table, as the stream delivers them; what [`outside`] reads. Out: [`Signal`]s;
 //! [`Action::parse`] says what each asks for.
-//! A signal is taken at the commit of its own transaction, so what it asks for has a place in the log, and the checkpoint
-//! that follows holds it.
+//! A signal of the table is taken at the commit of its own transaction, so what it asks for has a place in the log; one from
+//! outside between two transactions. The checkpoint that follows holds what it asks for.
 //! Never: a signal that ends the connector; what cannot be understood is a warning with its id.
-//! Source: Debezium documentation, "Sending signals to a Debezium connector", source channel.
+//! Source: Debezium documentation, "Sending signals to a Debezium connector".
 
 mod action;
+pub(crate) mod fuzzing;
+mod heeded;
+pub(crate) mod outside;
 mod request;
+mod send;
+mod written;
 
 pub(crate) use action::{Action, Execute};
+pub use heeded::{Heeded, HeededFile, HeededTopic};
 pub use request::{
     BlockingRequest, IncrementalProgress, IncrementalRequest, RequestedTable, Requests,
 };
+pub use send::{SentSignal, send_signal};
+pub use written::{SnapshotWanted, WrittenSignal, table_typed};
 
 use pgoutput::{Oid, Relation, TupleData, TupleValue};
 use postgres::TableName;
@@ -22,7 +31,7 @@ use tracing::warn;
 /// Signals of one transaction that are kept until its commit; further ones are refused with a warning.
 const SIGNALS_PER_TRANSACTION_MAX: usize = 1000;
 
-/// One row of the signal table. Its columns count by position, whatever their names.
+/// What asks for something. The columns of the signal table count by position, whatever their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signal {
     /// What the operator calls it.

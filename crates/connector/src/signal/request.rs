@@ -4,6 +4,9 @@ use postgres::TableName;
 use postgres::chunk::Mark;
 use serde::{Deserialize, Serialize};
 
+use super::heeded::Heeded;
+use crate::incremental::First;
+
 /// Everything that was asked for and is not done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requests {
@@ -16,17 +19,32 @@ pub struct Requests {
     /// They stay as they are until they are resumed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incremental_paused: bool,
+    /// How far signals from outside the source were heeded.
+    #[serde(default, skip_serializing_if = "Heeded::is_nothing")]
+    pub heeded: Heeded,
 }
 
 impl Requests {
     /// The oldest layout of a checkpoint that can hold them: a program that does not know it must not pass over them.
     pub fn layout_version(&self) -> u32 {
-        if !self.incremental.is_empty() || self.incremental_paused {
+        if !self.heeded.is_nothing() {
+            4
+        } else if !self.incremental.is_empty() || self.incremental_paused {
             3
         } else if !self.blocking.is_empty() {
             2
         } else {
             1
+        }
+    }
+
+    /// What has to be done before the first chunk is read after a restart.
+    pub(crate) fn first(&self) -> First {
+        let waits = |request: &IncrementalRequest| request.is_added && request.progress.is_none();
+        match &self.incremental[..] {
+            [] => First::Read,
+            waiting if waiting.iter().any(waits) => First::WaitAndAnnounce,
+            _ => First::Wait,
         }
     }
 
@@ -46,6 +64,9 @@ pub struct IncrementalRequest {
     /// A column to read in the order of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surrogate_key: Option<String>,
+    /// The table was not captured before this was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_added: bool,
     /// How far it has come; `None` before its first rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<IncrementalProgress>,

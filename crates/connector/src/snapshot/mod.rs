@@ -3,87 +3,104 @@
 //! In: the snapshot exported by the slot's creation, imported by every reader. Out: an `r` record for each row, then the
 //! checkpoint that says so, in the Kafka transaction of the last rows.
 //! It joins the stream exactly: the slot begins where the exported snapshot ends, so a commit is in one of them, never in
-//! both. If we die before the end, the exported snapshot is gone, but rows of it are in Kafka. Then the slot stays, what it
-//! has since comes first, up to the consistent point of a temporary slot, and the tables are read again at that point: a
-//! row that vanished in between has its delete event, and the topics never go back in time.
+//! both. If we die before the end, the exported snapshot is gone, but parts of it are in Kafka ([`Done`]). Then the slot stays,
+//! what it has since comes first, up to the consistent point of a temporary slot, and the other parts are read at that point: what
+//! was read before is as of that point by then, and the topics never go back in time. A row that moved meanwhile from a part that
+//! is left into one that is done comes by the stream alone; the pipeline fills in what the stream lacks of it.
 //! Never: `pg_current_wal_lsn()` as a seam. A commit can be in the log and not yet visible.
 //! Source: PostgreSQL manual, `CREATE_REPLICATION_SLOT … EXPORT_SNAPSHOT`, `SET TRANSACTION SNAPSHOT`.
 
+mod done;
+pub(crate) mod fuzzing;
+mod parts;
 mod plan;
 mod read;
 mod rows;
 
+pub(crate) use done::Done;
+pub(crate) use parts::queries;
 pub(crate) use plan::{Purpose, SnapshotPlan, SnapshotTable};
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use pgoutput::Oid;
-use postgres::catalog::{self, TableDescription};
-use postgres::snapshot::{self, CopyQuery, plan_chunks};
-use postgres::{Connection, TableName, quote_identifier};
+use failpoint::{Point, pass};
+use postgres::snapshot;
 use tracing::{info, warn};
 
-use self::read::Chunk;
+use self::parts::{Chunk, Work};
 use self::rows::{AsOf, Rows};
 use crate::boundary::{Boundary, Due};
 use crate::clock;
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
 use crate::notification::{Aggregate, Stage};
-use crate::settings::{InheritedRows, Settings};
+use crate::pace::Pace;
+use crate::settings::Settings;
 use crate::sink::Sink;
 use crate::status::{SnapshotStatus, State, StatusReporter};
 use crate::tables::CapturedTable;
 
-/// Bytes of a table one reader takes at a time, when several share it.
-const CHUNK_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Reads every table of the plan into Kafka, and waits until Kafka holds all of it.
+/// Reads what is left of the plan's tables into Kafka, and waits until Kafka holds all of it.
 ///
-/// Errors: what ended a reader or the producer. Nothing of an unfinished snapshot counts.
+/// Errors: what ended a reader or the producer. What is done of an unfinished snapshot is in Kafka with its rows.
 pub(crate) async fn take(
     plan: SnapshotPlan,
+    done: &mut Done,
     settings: &Settings,
     gatherer: &mut Gatherer,
     sink: &mut Sink,
     status: &StatusReporter,
 ) -> Result<(), ConnectorError> {
     let started = Instant::now();
-    let mut progress = SnapshotStatus {
-        tables_total: plan.tables.len(),
-        rows_estimated: plan.tables.iter().filter_map(|table| table.summary.estimated_rows).sum(),
-        ..SnapshotStatus::default()
-    };
-    let (tables, chunks) = Box::pin(prepare(&plan.tables, settings, gatherer)).await?;
-    let mut blocks = read::start(plan.exported, chunks, settings);
+    done.begin(*gatherer.position_mut().snapshot_began.get_or_insert(plan.joins_at));
+    let work = Box::pin(Work::plan(&plan.tables, settings, done, gatherer)).await?;
+    let mut progress = work.status(&plan);
+    if work.tables_done > 0 || work.bytes_done > 0 {
+        info!(connector.name = %settings.name, "the snapshot goes on: {} of {} tables and {} of {} MB are in Kafka already", work.tables_done, plan.tables.len(), work.bytes_done / 1_000_000, work.bytes_total / 1_000_000);
+    }
+    let chunks: Arc<[Chunk]> = work.chunks.into();
+    let mut blocks = read::start(plan.exported, Arc::clone(&chunks), settings);
     let as_of = AsOf {
         unix_us: clock::unix_ns() / 1000,
         xid: snapshot::xmax(gatherer.tables().control()).await?,
     };
-    let names = names(&tables);
+    let names = names(&work.tables);
     gatherer.notify(&Aggregate::Initial, &Stage::Started, &names).await?;
-    let mut rows = Rows::new(tables, as_of);
+    let mut rows = Rows::new(work.tables, Arc::clone(&chunks), as_of);
     let mut boundary = Boundary::new(settings.commit.boundary(), Instant::now());
+    let mut pace = Pace::new(settings.snapshot.rows_per_second_max);
     loop {
         progress.rows_read = rows.rows_read();
-        progress.tables_done = rows.tables_done();
+        progress.tables_done = work.tables_done + rows.tables_done();
+        progress.elapsed = started.elapsed();
         status.state(State::Snapshotting(progress));
         let filled = gatherer.filled();
         let due = boundary.due(filled, Instant::now());
         if due == Due::Now && !sink.is_busy() {
             gatherer.tell(status);
             sink.hand_over(gatherer.take()).await?;
+            pass(Point::ChunkHandedOver).await?;
             boundary.handed_over(filled.records, Instant::now());
         }
+        let waits = pace.waits_until(Instant::now());
+        let room = waits.is_none() && !boundary.is_full(gatherer.filled().bytes);
         tokio::select! {
             biased;
             committed = sink.committed(), if sink.is_busy() => {
                 let committed = committed?;
-                status.committed(committed.end_lsn, committed.records);
+                status.committed(&committed);
+                pass(Point::ChunkCommitted).await?;
             }
-            block = blocks.next(), if !boundary.is_full(gatherer.filled().bytes) => match block? {
+            block = blocks.next(), if room => match block? {
                 Some(block) => {
-                    rows.push(block, gatherer)?;
+                    pace.spent(rows.push(block, gatherer)?, Instant::now());
+                    for chunk in rows.take_done() {
+                        let Chunk { source, range, bytes, .. } = &chunks[chunk];
+                        done.keep(source.table, source.filenode, *range, gatherer.kept_with_rows());
+                        progress.bytes_done += bytes;
+                        pass(Point::ChunkRead).await?;
+                    }
                     for stage in rows.take_stages() {
                         gatherer.notify(&Aggregate::Initial, &stage, &names).await?;
                     }
@@ -91,74 +108,85 @@ pub(crate) async fn take(
                 }
                 None => break,
             },
+            () = until(waits) => {}
         }
     }
     rows.finish(gatherer)?;
     gatherer.notify(&Aggregate::Initial, &Stage::Completed, &names).await?;
-    let lost = gatherer.lost_eras();
-    if lost.dates > 0 {
-        warn!(connector.name = %settings.name, "{} dates before Christ, the first in {}, are in the snapshot as dates of the same year after Christ, as Debezium writes them there; set tributary.snapshot.date.era=kept for the values the stream has", lost.dates, lost.first);
-    }
-    plan.purpose.fulfil(gatherer.position_mut());
-    if sink.is_busy() {
-        sink.committed().await?;
-    }
-    gatherer.tell(status);
-    sink.hand_over(gatherer.take()).await?;
-    let committed = sink.committed().await?;
-    status.committed(committed.end_lsn, committed.records);
+    warn_of_lost_eras(settings, gatherer);
+    pass(Point::BeforeCompletion).await?;
+    complete(plan.purpose, Ok(rows.rows_read()), done, gatherer);
+    commit(gatherer, sink, status).await?;
+    pass(Point::AfterCompletion).await?;
     info!(connector.name = %settings.name, rows = rows.rows_read(), "snapshot of {} rows from {} tables at {} took {:.1?}", rows.rows_read(), progress.tables_total, gatherer.position().end_lsn, started.elapsed());
     Ok(())
 }
 
-/// Describes each table, and cuts the reading into chunks: one per table for a single reader, so that rows come table by
-/// table; ranges of its pages where several readers share the work.
-async fn prepare(
-    wanted: &[SnapshotTable],
-    settings: &Settings,
+/// Gives the open Kafka transaction to stage 3, once it has committed the one before; for as long as the stream stands still.
+pub(crate) async fn hand_over(
     gatherer: &mut Gatherer,
-) -> Result<(Vec<(CapturedTable, usize)>, Vec<Chunk>), ConnectorError> {
-    let mut tables: Vec<(CapturedTable, usize)> = Vec::new();
-    let mut chunks = Vec::new();
-    for SnapshotTable { summary, select } in wanted {
-        let control = gatherer.tables().control();
-        let Some(description) = catalog::describe_table(control, summary.oid).await? else {
-            continue;
-        };
-        if description.columns.is_empty() {
-            info!(connector.name = %settings.name, "table `{}` has no columns: its rows say nothing, and are not read", description.table_name());
-            continue;
-        }
-        let captured = gatherer.compile_for_snapshot(&description).await?;
-        let columns: Vec<String> =
-            captured.plan.table().columns.iter().map(|column| column.name.clone()).collect();
-        tables.push((captured, 0));
-        let control = gatherer.tables().control();
-        let max_threads = settings.snapshot.max_threads;
-        let mut queries = match select {
-            Some(select) => vec![overridden(&description, columns, select)],
-            None if settings.snapshot.inherited_rows == InheritedRows::Repeated
-                && catalog::has_inheritors(control, summary.oid).await? =>
-            {
-                // Without ONLY, the rows of inheriting tables are among those of the table.
-                let all = select_of(&description, &columns);
-                vec![overridden(&description, columns, &all)]
-            }
-            None => table_queries(control, summary.oid, &columns, max_threads).await?,
-        };
-        let pushdown = &settings.publication.pushdown;
-        if let Some(condition) = pushdown.row_filter(&summary.schema, &summary.name) {
-            for query in &mut queries {
-                query.predicate = Some(condition.to_owned());
-            }
-        }
-        if let Some((_, count)) = tables.last_mut() {
-            *count = queries.len();
-        }
-        let table = tables.len() - 1;
-        chunks.extend(queries.into_iter().map(|query| Chunk { table, query }));
+    sink: &mut Sink,
+    status: &StatusReporter,
+) -> Result<(), ConnectorError> {
+    if sink.is_busy() {
+        let committed = sink.committed().await?;
+        status.committed(&committed);
     }
-    Ok((tables, chunks))
+    gatherer.tell(status);
+    sink.hand_over(gatherer.take()).await
+}
+
+/// The same, and waits until Kafka holds it.
+pub(crate) async fn commit(
+    gatherer: &mut Gatherer,
+    sink: &mut Sink,
+    status: &StatusReporter,
+) -> Result<(), ConnectorError> {
+    hand_over(gatherer, sink, status).await?;
+    let committed = sink.committed().await?;
+    status.committed(&committed);
+    Ok(())
+}
+
+/// The snapshot is over in the open Kafka transaction: it came to its end, after so many rows, or is given up for a reason.
+pub(crate) fn complete(
+    purpose: Purpose,
+    outcome: Result<u64, String>,
+    done: &mut Done,
+    gatherer: &mut Gatherer,
+) {
+    gatherer.is_over(purpose, outcome);
+    done.forget(gatherer.kept_with_rows());
+}
+
+fn warn_of_lost_eras(settings: &Settings, gatherer: &Gatherer) {
+    let lost = gatherer.lost_eras();
+    if lost.dates > 0 {
+        warn!(connector.name = %settings.name, "{} dates before Christ, the first in {}, are in the snapshot as dates of the same year after Christ, as Debezium writes them there; set tributary.snapshot.date.era=kept for the values the stream has", lost.dates, lost.first);
+    }
+}
+
+impl Work {
+    fn status(&self, plan: &SnapshotPlan) -> SnapshotStatus {
+        let estimated = plan.tables.iter().filter_map(|table| table.summary.estimated_rows);
+        SnapshotStatus {
+            tables_total: plan.tables.len(),
+            tables_done: self.tables_done,
+            rows_estimated: estimated.sum(),
+            bytes_total: self.bytes_total,
+            bytes_done: self.bytes_done,
+            bytes_done_before: self.bytes_done,
+            ..SnapshotStatus::default()
+        }
+    }
+}
+
+/// Never, if there is no such time.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Names of the tables, comma-separated.
@@ -168,46 +196,4 @@ fn names(tables: &[(CapturedTable, usize)]) -> String {
         format!("{}.{}", table.schema, table.name)
     });
     names.collect::<Vec<_>>().join(",")
-}
-
-/// The rows of a table and of those that inherit from it.
-fn select_of(table: &TableDescription, columns: &[String]) -> String {
-    let columns: Vec<String> = columns.iter().map(|column| quote_identifier(column)).collect();
-    format!("SELECT {} FROM {}", columns.join(", "), table.table_name().quoted())
-}
-
-/// One query for the rows of a statement.
-fn overridden(table: &TableDescription, columns: Vec<String>, select: &str) -> CopyQuery {
-    CopyQuery {
-        table: TableName::new(&table.schema, &table.name),
-        columns,
-        ctid_range: None,
-        predicate: None,
-        select_override: Some(select.to_owned()),
-    }
-}
-
-/// The queries that together read a table, leaf by leaf.
-async fn table_queries(
-    control: &Connection,
-    table: Oid,
-    columns: &[String],
-    max_threads: usize,
-) -> Result<Vec<CopyQuery>, ConnectorError> {
-    let mut queries = Vec::new();
-    for (leaf, name) in catalog::partition_leaves(control, table).await? {
-        let ranges = if max_threads > 1 {
-            plan_chunks(control, leaf, CHUNK_BYTES).await?
-        } else {
-            vec![None]
-        };
-        queries.extend(ranges.into_iter().map(|ctid_range| CopyQuery {
-            table: name.clone(),
-            columns: columns.to_vec(),
-            ctid_range,
-            predicate: None,
-            select_override: None,
-        }));
-    }
-    Ok(queries)
 }

@@ -3,13 +3,16 @@
 //! In: tables, and why they are read. Out: a [`SnapshotPlan`] whose exported snapshot is alive.
 //! Source: PostgreSQL manual, `CREATE_REPLICATION_SLOT … EXPORT_SNAPSHOT`.
 
+use std::cmp::Reverse;
+
 use pgoutput::Lsn;
 use postgres::catalog::TableSummary;
-use postgres::{CreateSlot, ReplicationConnection, SlotName, SnapshotAction};
+use postgres::{CreateSlot, PostgresError, ReplicationConnection, SlotName, SnapshotAction};
 
 use crate::error::ConnectorError;
 use crate::position::{Position, SnapshotProgress};
-use crate::settings::Settings;
+use crate::settings::{Settings, TableOrder};
+use crate::walsender;
 
 /// Tables to read, and the snapshot to read them in.
 pub(crate) struct SnapshotPlan {
@@ -47,7 +50,14 @@ impl SnapshotTable {
     pub(crate) fn initial(captured: &[TableSummary], settings: &Settings) -> Vec<Self> {
         let settings = &settings.snapshot;
         let copied = captured.iter().filter(|table| settings.copies(&table.schema, &table.name));
-        let tables = copied.map(|table| Self {
+        let mut copied: Vec<&TableSummary> = copied.collect();
+        let rows = |table: &&TableSummary| table.estimated_rows.unwrap_or_default();
+        match settings.order {
+            TableOrder::ByName => {}
+            TableOrder::FewestRowsFirst => copied.sort_by_key(rows),
+            TableOrder::MostRowsFirst => copied.sort_by_key(|table| Reverse(rows(table))),
+        }
+        let tables = copied.into_iter().map(|table| Self {
             summary: table.clone(),
             select: settings.select_override(&table.schema, &table.name).map(str::to_owned),
         });
@@ -66,7 +76,14 @@ impl SnapshotPlan {
         let name = SlotName::new(format!("{:.50}_snapshot", settings.slot.name.as_str()))?;
         let options =
             CreateSlot { snapshot: SnapshotAction::Export, temporary: true, failover: false };
-        let created = exporter.create_slot(&name, options).await?;
+        let created = match exporter.create_slot(&name, options).await {
+            // A copy that was overtaken may have stopped with its session open.
+            Err(PostgresError::SlotExists { .. }) => {
+                walsender::end_temporary(&name, settings).await?;
+                exporter.create_slot(&name, options).await?
+            }
+            created => created?,
+        };
         let Some(exported) = created.snapshot_name else {
             return Err(ConnectorError::StageEnded { stage: "snapshot export" });
         };
@@ -78,6 +95,7 @@ impl SnapshotPlan {
 impl Purpose {
     /// Every row is in the Kafka transaction whose position this is, or in one before.
     pub(crate) fn fulfil(self, position: &mut Position) {
+        position.snapshot_began = None;
         match self {
             Self::Initial => position.snapshot = SnapshotProgress::Completed,
             Self::Requested => {

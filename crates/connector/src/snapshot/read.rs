@@ -8,37 +8,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use postgres::snapshot::{CopyQuery, SnapshotReader};
+use postgres::snapshot::SnapshotReader;
 use postgres::{ConnectionConfig, PostgresError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
+use super::parts::Chunk;
 use crate::error::ConnectorError;
 use crate::settings::Settings;
-
-/// A part of one table, read with one COPY.
-#[derive(Debug)]
-pub(super) struct Chunk {
-    /// Which of the snapshot's tables.
-    pub(super) table: usize,
-    /// What to copy.
-    pub(super) query: CopyQuery,
-}
 
 /// What a reader has to say.
 #[derive(Debug)]
 pub(super) enum Block {
     /// Whole lines of COPY text.
     Rows {
-        /// Which of the snapshot's tables.
-        table: usize,
+        /// Which of the snapshot's chunks.
+        chunk: usize,
         /// Lines, each ended by a newline.
         lines: Bytes,
     },
     /// A chunk was read to its end.
     ChunkDone {
-        /// Which of the snapshot's tables.
-        table: usize,
+        /// Which of the snapshot's chunks.
+        chunk: usize,
     },
 }
 
@@ -53,13 +46,14 @@ pub(super) struct Blocks {
 }
 
 /// Starts the readers. They take chunks in order, so a single reader reads table by table.
-pub(super) fn start(exported: String, chunks: Vec<Chunk>, settings: &Settings) -> Blocks {
+pub(super) fn start(exported: String, chunks: Arc<[Chunk]>, settings: &Settings) -> Blocks {
     let (sender, receiver) = mpsc::channel(BLOCKS_WAITING_MAX);
-    let count = settings.snapshot.max_threads.min(chunks.len()).max(1);
+    let count = settings.snapshot.max_threads.min(chunks.len());
     let work = Arc::new(Work { exported, chunks, next: AtomicUsize::new(0) });
     let mut readers = JoinSet::new();
     for _ in 0..count {
-        readers.spawn(read_chunks(settings.source.clone(), Arc::clone(&work), sender.clone()));
+        let reader = read_chunks(settings.source.clone(), Arc::clone(&work), sender.clone());
+        readers.spawn(reader.in_current_span());
     }
     Blocks { receiver, readers }
 }
@@ -88,7 +82,7 @@ impl Blocks {
 
 struct Work {
     exported: String,
-    chunks: Vec<Chunk>,
+    chunks: Arc<[Chunk]>,
     next: AtomicUsize,
 }
 
@@ -98,19 +92,26 @@ async fn read_chunks(
     blocks: mpsc::Sender<Block>,
 ) -> Result<(), PostgresError> {
     let mut reader = SnapshotReader::open(&source, &work.exported).await?;
-    while let Some(chunk) = work.chunks.get(work.next.fetch_add(1, Ordering::Relaxed)) {
-        let table = chunk.table;
-        let mut copy = reader.copy(&chunk.query).await?;
+    loop {
+        let number = work.next.fetch_add(1, Ordering::Relaxed);
+        let Some(chunk) = work.chunks.get(number) else { return Ok(()) };
+        let query = chunk.query();
+        let mut copy = reader.copy(&query).await?;
         while let Some(lines) = copy.next().await? {
-            if blocks.send(Block::Rows { table, lines }).await.is_err() {
+            if blocks.send(Block::Rows { chunk: number, lines }).await.is_err() {
                 return Ok(());
             }
         }
-        if blocks.send(Block::ChunkDone { table }).await.is_err() {
+        let filenode = chunk.source.filenode;
+        if filenode != 0 && reader.filenode(&query.table).await? != filenode {
+            let action = format!("copy {}", query.table);
+            return Err(PostgresError::Redefined { action, source: None });
+        }
+        reader.end().await?;
+        if blocks.send(Block::ChunkDone { chunk: number }).await.is_err() {
             return Ok(());
         }
     }
-    Ok(())
 }
 
 fn outcome(

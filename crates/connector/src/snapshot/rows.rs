@@ -2,13 +2,17 @@
 //!
 //! In: [`Block`]s, in any order between tables. Out: `r` records whose `source.snapshot` says where in the snapshot they
 //! stand: `first`, `first_in_data_collection`, `true`, `last_in_data_collection`, `last`.
-//! A row is held back until it is known whether it is the last of its table, and the last row of a table until it is
-//! known whether it is the last of all; a held row is a slice of its block, not a copy.
+//! A row is held back until it is known whether it is the last of its table, and the last row of a table until another table has
+//! a row, so that it is not the last of all; a held row is a slice of its block, not a copy. A chunk is done when its last row has gone
+//! out, held or not.
 //! Source: Debezium documentation, "Snapshot events"; COPY text format: PostgreSQL manual, `COPY`.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use envelope::{SnapshotMarker, SourcePosition, copy_text};
 
+use super::parts::Chunk;
 use super::read::Block;
 use crate::append::Row;
 use crate::clock;
@@ -29,21 +33,32 @@ pub(super) struct AsOf {
 /// The rows of all tables of one snapshot.
 pub(super) struct Rows {
     tables: Vec<Progress>,
+    chunks: Arc<[Chunk]>,
     /// The last row of a table that is done, while others are not.
-    final_row: Option<(usize, Bytes)>,
+    final_row: Option<(usize, Held)>,
     as_of: AsOf,
     unescaped: Vec<u8>,
     read: u64,
     tables_done: usize,
     /// Tables begun and ended since they were last asked for.
     stages: Vec<Stage>,
+    /// Chunks all of whose rows went out since they were last asked for.
+    done: Vec<usize>,
+}
+
+/// A row that waits.
+struct Held {
+    line: Bytes,
+    chunk: usize,
+    /// The chunk was read to its end: with this row it is done.
+    ends_chunk: bool,
 }
 
 struct Progress {
     table: CapturedTable,
     chunks_left: usize,
     /// The newest row; it may turn out to be the last.
-    held: Option<Bytes>,
+    held: Option<Held>,
     emitted: bool,
     /// Rows read; `None` before its first chunk gave anything.
     rows: Option<u64>,
@@ -51,7 +66,11 @@ struct Progress {
 
 impl Rows {
     /// Starts with none read. Each table comes with the number of its chunks.
-    pub(super) fn new(tables: Vec<(CapturedTable, usize)>, as_of: AsOf) -> Self {
+    pub(super) fn new(
+        tables: Vec<(CapturedTable, usize)>,
+        chunks: Arc<[Chunk]>,
+        as_of: AsOf,
+    ) -> Self {
         let tables = tables
             .into_iter()
             .map(|(table, chunks_left)| Progress {
@@ -64,12 +83,14 @@ impl Rows {
             .collect();
         Self {
             tables,
+            chunks,
             final_row: None,
             as_of,
             unescaped: Vec::new(),
             read: 0,
             tables_done: 0,
             stages: Vec::new(),
+            done: Vec::new(),
         }
     }
 
@@ -88,6 +109,11 @@ impl Rows {
         std::mem::take(&mut self.stages)
     }
 
+    /// Chunks all of whose rows are in the open Kafka transaction, or in one before, since the last call.
+    pub(super) fn take_done(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.done)
+    }
+
     /// The rows read of a table; it is begun with the first call.
     fn count(&mut self, table: usize, rows: u64) -> u64 {
         let progress = &mut self.tables[table];
@@ -100,44 +126,60 @@ impl Rows {
         count
     }
 
-    /// The next block of some table.
+    /// The next block of some table. Says how many rows it had.
     pub(super) fn push(
         &mut self,
         block: Block,
         gatherer: &mut Gatherer,
-    ) -> Result<(), ConnectorError> {
+    ) -> Result<u64, ConnectorError> {
+        let before = self.read;
         match block {
-            Block::Rows { table, lines } => {
+            Block::Rows { chunk, lines } => {
+                let table = self.chunks[chunk].table;
                 self.count(table, 0);
                 let mut start = 0;
                 while start < lines.len() {
                     let end = memchr::memchr(b'\n', &lines[start..])
                         .map_or(lines.len(), |length| start + length);
                     self.count(table, 1);
-                    let line = lines.slice(start..end);
-                    if let Some(row) = self.tables[table].held.replace(line) {
+                    let held = Held { line: lines.slice(start..end), chunk, ends_chunk: false };
+                    if let Some(row) = self.tables[table].held.replace(held) {
                         self.emit(table, &row, None, gatherer)?;
+                    }
+                    // With this row there, that of a table that is done is not the last of all.
+                    if let Some((done, row)) = self.final_row.take() {
+                        let last = SnapshotMarker::LastInDataCollection;
+                        self.emit(done, &row, Some(last), gatherer)?;
                     }
                     start = end + 1;
                 }
             }
-            Block::ChunkDone { table } => {
-                let rows = self.count(table, 0);
-                let progress = &mut self.tables[table];
-                progress.chunks_left -= 1;
-                if progress.chunks_left == 0 {
-                    self.tables_done += 1;
-                    let table_name = name(&progress.table);
-                    let status = ScanStatus::Succeeded;
-                    self.stages.push(Stage::TableScanCompleted { table: table_name, rows, status });
-                    if let Some(row) = progress.held.take()
-                        && let Some((earlier, row)) = self.final_row.replace((table, row))
-                    {
-                        let last = SnapshotMarker::LastInDataCollection;
-                        self.emit(earlier, &row, Some(last), gatherer)?;
-                    }
-                }
-            }
+            Block::ChunkDone { chunk } => self.end_chunk(chunk, gatherer)?,
+        }
+        Ok(self.read - before)
+    }
+
+    fn end_chunk(&mut self, chunk: usize, gatherer: &mut Gatherer) -> Result<(), ConnectorError> {
+        let table = self.chunks[chunk].table;
+        let rows = self.count(table, 0);
+        let progress = &mut self.tables[table];
+        progress.chunks_left -= 1;
+        match &mut progress.held {
+            Some(held) if held.chunk == chunk => held.ends_chunk = true,
+            _ => self.done.push(chunk),
+        }
+        if progress.chunks_left > 0 {
+            return Ok(());
+        }
+        let (table_name, status) = (name(&progress.table), ScanStatus::Succeeded);
+        let last = progress.held.take();
+        self.tables_done += 1;
+        self.stages.push(Stage::TableScanCompleted { table: table_name, rows, status });
+        if let Some(row) = last
+            && let Some((earlier, row)) = self.final_row.replace((table, row))
+        {
+            let last = SnapshotMarker::LastInDataCollection;
+            self.emit(earlier, &row, Some(last), gatherer)?;
         }
         Ok(())
     }
@@ -153,7 +195,7 @@ impl Rows {
     fn emit(
         &mut self,
         table: usize,
-        line: &[u8],
+        row: &Held,
         last: Option<SnapshotMarker>,
         gatherer: &mut Gatherer,
     ) -> Result<(), ConnectorError> {
@@ -177,8 +219,12 @@ impl Rows {
             origin_lsn: None,
         };
         let mut values = Row::new();
-        copy_text::split_line(line, &mut self.unescaped, &mut values)?;
-        gatherer.read(&progress.table, &at, &values)
+        copy_text::split_line(&row.line, &mut self.unescaped, &mut values)?;
+        gatherer.read(&progress.table, &at, &values)?;
+        if row.ends_chunk {
+            self.done.push(row.chunk);
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A Kafka Connect worker with other people's connectors, which ends with us.
 //!
-//! In: [`ConnectOptions`]. Out: a standalone worker whose REST API answers on a port of 127.0.0.1. Never here: a request to
+//! In: [`ConnectOptions`]. Out: a worker, standalone or distributed, whose REST API answers on a port of 127.0.0.1. Never here: a request to
 //! it beyond "are you there", connectors, a state that outlives the worker: its folder is always temporary.
 //! Source: Kafka manual, "Kafka Connect", "Running Kafka Connect" and "Connect Configs".
 
@@ -99,9 +99,7 @@ impl Connect {
             &folder.path().join(LOG4J),
             &programs.class_path,
         );
-        arguments.extend(
-            ["org.apache.kafka.connect.cli.ConnectStandalone", PROPERTIES].map(str::to_owned),
-        );
+        arguments.extend([main_class(options), PROPERTIES].map(str::to_owned));
         let command = Guarded {
             program: programs.java.clone(),
             arguments,
@@ -178,16 +176,39 @@ fn log_file(folder: &Path) -> PathBuf {
     folder.join("connect.log")
 }
 
+fn main_class(options: &ConnectOptions) -> &'static str {
+    match options.group {
+        Some(_) => "org.apache.kafka.connect.cli.ConnectDistributed",
+        None => "org.apache.kafka.connect.cli.ConnectStandalone",
+    }
+}
+
+/// Where a worker keeps what it knows. A distributed one takes whatever begins with `offset.storage` for a property of its topic.
+fn state(options: &ConnectOptions, folder: &Path) -> Vec<(String, String)> {
+    let Some(group) = &options.group else {
+        let offsets = folder.join("offsets").display().to_string();
+        return vec![("offset.storage.file.filename".to_owned(), offsets)];
+    };
+    let mut state = vec![
+        ("group.id".to_owned(), group.clone()),
+        ("offset.storage.partitions".to_owned(), "1".to_owned()),
+        ("status.storage.partitions".to_owned(), "1".to_owned()),
+    ];
+    for kind in ["config", "offset", "status"] {
+        state.push((format!("{kind}.storage.topic"), format!("{group}-{kind}")));
+        state.push((format!("{kind}.storage.replication.factor"), "1".to_owned()));
+    }
+    state
+}
+
 fn properties(options: &ConnectOptions, programs: &Programs, folder: &Path, port: u16) -> String {
     const CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
     let listener = format!("http://127.0.0.1:{port}");
-    let offsets = folder.join("offsets").display().to_string();
     let fixed = [
         ("bootstrap.servers", options.bootstrap.as_str()),
         ("listeners", &listener),
         ("key.converter", CONVERTER),
         ("value.converter", CONVERTER),
-        ("offset.storage.file.filename", &offsets),
         // The default also looks into every class of every plugin, which takes seconds.
         ("plugin.discovery", "service_load"),
         ("connector.client.config.override.policy", "All"),
@@ -195,11 +216,14 @@ fn properties(options: &ConnectOptions, programs: &Programs, folder: &Path, port
     // An empty path is refused.
     let plugin_path = (!programs.plugin_path.is_empty())
         .then_some(("plugin.path", programs.plugin_path.as_str()));
+    let state = state(options, folder);
+    let state = state.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let of_caller = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     // java.util.Properties takes the last of two lines with one name; a backslash begins an escape there.
     fixed
         .into_iter()
         .chain(plugin_path)
+        .chain(state)
         .chain(of_caller)
         .map(|(name, value)| [name, "=", &value.replace('\\', "\\\\"), "\n"].concat())
         .collect()
@@ -218,6 +242,7 @@ mod tests {
             plugin_path: "/plugins".to_owned(),
         };
         let text = properties(&options, &programs, Path::new("/d"), 8083);
+        assert!(!text.contains("group.id"), "{text}");
         assert!(text.ends_with("plugin.discovery=only_scan\n"), "{text}");
         assert!(text.contains("listeners=http://127.0.0.1:8083\n"), "{text}");
         assert!(text.contains("plugin.path=/plugins\n"), "{text}");

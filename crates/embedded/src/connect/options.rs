@@ -11,6 +11,8 @@ pub struct ConnectOptions {
     pub plugins: Vec<Plugin>,
     /// Properties of the worker, as in `connect-standalone.properties`; they win over this crate's.
     pub settings: Vec<(String, String)>,
+    /// The group of a distributed worker, whose state is in topics that begin with it; `None` starts a standalone one.
+    pub group: Option<String>,
     /// Heap of the worker in MiB.
     pub heap_mib: u32,
     /// How long the worker may take to answer after its start.
@@ -24,9 +26,17 @@ impl ConnectOptions {
             bootstrap: bootstrap.into(),
             plugins: plugins.to_vec(),
             settings: Vec::new(),
+            group: None,
             heap_mib: 1_024,
             deadline: Duration::from_mins(2),
         }
+    }
+
+    /// Makes it a distributed worker, the only one of its group.
+    #[must_use]
+    pub fn distributed(mut self, group: impl Into<String>) -> Self {
+        self.group = Some(group.into());
+        self
     }
 
     /// Adds one property of the worker.

@@ -50,11 +50,15 @@ impl Cluster<'_> {
             .zip(self.ports)
             .map(|(id, ports)| format!("{id}@127.0.0.1:{}", ports.controller))
             .collect();
-        let mut advertised = vec![format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext)];
+        let mut own = vec![format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext)];
+        let mut advertised = own.clone();
         let mut protocols =
             vec!["PLAINTEXT:PLAINTEXT".to_owned(), "CONTROLLER:PLAINTEXT".to_owned()];
         for (listener, port) in self.options.listeners.iter().zip(&ports.others) {
-            advertised.push(format!("{}://127.0.0.1:{port}", listener.name));
+            let told = self.options.advertised.iter().find(|(name, _)| *name == listener.name);
+            let told = told.map_or(*port, |(_, port)| *port);
+            own.push(format!("{}://127.0.0.1:{port}", listener.name));
+            advertised.push(format!("{}://127.0.0.1:{told}", listener.name));
             protocols.push(format!("{}:{}", listener.name, protocol(&listener.security)));
         }
         let advertised = advertised.join(",");
@@ -62,7 +66,7 @@ impl Cluster<'_> {
         let in_sync = if brokers >= 3 { "2" } else { "1" };
         let data = folder.join("data").display().to_string();
         let broker = broker.to_string();
-        let listeners = format!("{advertised},CONTROLLER://127.0.0.1:{}", ports.controller);
+        let listeners = format!("{},CONTROLLER://127.0.0.1:{}", own.join(","), ports.controller);
         let (voters, protocols) = (voters.join(","), protocols.join(","));
         [
             ("process.roles", "broker,controller"),
@@ -186,6 +190,28 @@ mod tests {
             three.contains(
                 "controller.quorum.voters=1@127.0.0.1:20,2@127.0.0.1:21,3@127.0.0.1:22\n"
             )
+        );
+    }
+
+    #[test]
+    fn clients_are_told_the_port_of_what_stands_before_a_listener() {
+        let listener = Listener {
+            name: "BEHIND".to_owned(),
+            security: ListenerSecurity::Plaintext,
+            settings: Vec::new(),
+        };
+        let text = text(&KafkaOptions {
+            listeners: vec![listener],
+            advertised: vec![("BEHIND".to_owned(), 77)],
+            ..KafkaOptions::default()
+        });
+        assert!(
+            text.contains("\nlisteners=PLAINTEXT://127.0.0.1:10,BEHIND://127.0.0.1:30,CONTROLLER"),
+            "{text}"
+        );
+        assert!(
+            text.contains("advertised.listeners=PLAINTEXT://127.0.0.1:10,BEHIND://127.0.0.1:77\n"),
+            "{text}"
         );
     }
 

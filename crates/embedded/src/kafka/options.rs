@@ -15,6 +15,9 @@ pub struct KafkaOptions {
     pub settings: Vec<(String, String)>,
     /// Listeners beside the plaintext one, which is always there.
     pub listeners: Vec<Listener>,
+    /// Ports of 127.0.0.1 that clients are told instead of a listener's own, by its name, when something stands before it. Only with
+    /// one broker.
+    pub advertised: Vec<(String, u16)>,
     /// Users that SASL listeners know.
     pub users: Vec<SaslUser>,
     /// Feature levels other than the version's own, as `("transaction.version", 1)`; used when the data folder is made.
@@ -33,6 +36,7 @@ impl Default for KafkaOptions {
             brokers: 1,
             settings: Vec::new(),
             listeners: Vec::new(),
+            advertised: Vec::new(),
             users: Vec::new(),
             features: Vec::new(),
             heap_mib: 256,

@@ -64,21 +64,34 @@ pub(crate) fn bytea(
     handling: BinaryHandling,
     out: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
+    bytea_in_steps(text, handling, usize::MAX, out, &mut |_| {})
+}
+
+/// The same, with a call behind each step of about so many digits.
+pub(crate) fn bytea_in_steps(
+    text: &[u8],
+    handling: BinaryHandling,
+    step_digits: usize,
+    out: &mut Vec<u8>,
+    behind: &mut impl FnMut(&mut Vec<u8>),
+) -> Result<(), Malformed> {
     let malformed = Malformed("expected bytes in hexadecimal after \\x");
     let digits = text.strip_prefix(b"\\x").ok_or(malformed)?;
     if digits.len() % 2 == 1 {
         return Err(malformed);
     }
     out.push(b'"');
-    match handling {
-        BinaryHandling::Bytes | BinaryHandling::Base64 => hex_to_base64(STANDARD, digits, out)?,
-        BinaryHandling::Base64UrlSafe => hex_to_base64(URL_SAFE, digits, out)?,
-        BinaryHandling::Hex => {
-            if !digits.iter().all(u8::is_ascii_hexdigit) {
-                return Err(malformed);
+    // Whole groups of three bytes, so that only the last step is padded.
+    for step in digits.chunks((step_digits / 6).max(1) * 6) {
+        match handling {
+            BinaryHandling::Bytes | BinaryHandling::Base64 => hex_to_base64(STANDARD, step, out)?,
+            BinaryHandling::Base64UrlSafe => hex_to_base64(URL_SAFE, step, out)?,
+            BinaryHandling::Hex if step.iter().all(u8::is_ascii_hexdigit) => {
+                out.extend_from_slice(step);
             }
-            out.extend_from_slice(digits);
+            BinaryHandling::Hex => return Err(malformed),
         }
+        behind(out);
     }
     out.push(b'"');
     Ok(())

@@ -32,7 +32,9 @@ impl<'a> Decimal<'a> {
             None => (digits, &[][..]),
         };
         let all_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
-        if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        // JSON has no number that begins with a zero and goes on.
+        let begins_with_zero = whole.len() > 1 && whole[0] == b'0';
+        if whole.is_empty() || begins_with_zero || !all_digits(whole) || !all_digits(fraction) {
             return Err(Malformed("expected a decimal number"));
         }
         Ok(Self { negative, whole, fraction })

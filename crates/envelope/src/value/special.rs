@@ -109,11 +109,11 @@ pub(crate) fn sparse_vector(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, M
     let text = std::str::from_utf8(text).map_err(|_| malformed)?;
     let (pairs, dimensions) =
         text.strip_prefix('{').and_then(|text| text.split_once("}/")).ok_or(malformed)?;
-    if dimensions.parse::<i16>().is_err() {
+    let Ok(dimensions) = dimensions.parse::<i16>() else {
         return Ok(Outcome::Inexpressible);
-    }
+    };
     out.extend_from_slice(b"{\"dimensions\":");
-    out.extend_from_slice(dimensions.as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(dimensions).as_bytes());
     out.extend_from_slice(b",\"vector\":[");
     for (position, pair) in pairs.split(',').filter(|pair| !pair.is_empty()).enumerate() {
         let (index, value) = pair.split_once(':').ok_or(malformed)?;

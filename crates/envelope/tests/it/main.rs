@@ -15,6 +15,8 @@ mod fixture;
 mod naming;
 mod promises;
 mod replay;
+mod room;
+mod vanished;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -31,8 +31,9 @@ impl KafkaError {
             | Self::NoLeader { .. }
             | Self::Interrupted
             | Self::TopicMissing { .. }
+            | Self::SessionOver { .. }
             | Self::OpenTransaction { .. } => Class::Transient,
-            Self::Fenced { .. } => Class::Fenced,
+            Self::Fenced { .. } | Self::InstanceFenced { .. } => Class::Fenced,
             Self::NoBroker { source, .. } => source.class(),
             Self::Broker { code, .. } | Self::TopicNotCreated { code, .. } => code.class(),
         }
@@ -68,6 +69,8 @@ impl KafkaError {
             Self::CorruptBatch { .. } => "KA032",
             Self::OpenTransaction { .. } => "KA033",
             Self::OffsetOutOfRange { .. } => "KA034",
+            Self::InstanceFenced { .. } => "KA035",
+            Self::SessionOver { .. } => "KA036",
         }
     }
 

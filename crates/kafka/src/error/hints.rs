@@ -33,6 +33,13 @@ pub(super) fn broker_fix(code: ErrorCode) -> &'static str {
         Some(E::UnsupportedVersion | E::UnsupportedForMessageFormat) => {
             "use Apache Kafka 2.8 or later"
         }
+        Some(E::InconsistentGroupProtocol) => {
+            "name another group: consumers of another kind are members of this one"
+        }
+        Some(E::InvalidGroupId) => "name the group with at least one character",
+        Some(E::InvalidSessionTimeout) => {
+            "ask for a session between group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers"
+        }
         _ => match code.class() {
             Class::Transient => {
                 "nothing, it is tried again; if it repeats, look at the broker's log"

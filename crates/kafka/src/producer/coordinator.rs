@@ -10,29 +10,27 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use failpoint::{Point, pass};
 use kafka_protocol::{
     ResponseError,
     messages::{
         AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest,
-        FindCoordinatorRequest, InitProducerIdRequest, TopicName, TransactionalId,
+        InitProducerIdRequest, TopicName, TransactionalId,
         add_partitions_to_txn_request::AddPartitionsToTxnTopic,
     },
 };
 use tokio::time::{Instant, sleep};
 
-use super::{ProducerSettings, fatal};
+use super::{ProducerSettings, fatal, forgotten::LastWord};
 use crate::{
     Client, KafkaError, TopicPartitionId,
     admin::{millis, text},
     answer::Subject,
-    client::host_port,
     codes::ErrorCode,
+    coordinator::{Coordinated, find_coordinator, is_not_yet},
     pool::Pool,
-    wire::Api,
 };
 
-/// `key_type` of a transactional id.
-const TRANSACTION: i8 = 1;
 /// `transaction.version` from which on TV2 holds.
 const TV2: i16 = 2;
 /// Highest `EndTxn` without TV2.
@@ -62,6 +60,8 @@ pub(super) struct Session {
     sequences: HashMap<(String, i32), i32>,
     /// When the transaction before was ended.
     ended_at: Option<Instant>,
+    /// What the coordinator said of our predecessor.
+    pub(super) last_word: Option<LastWord>,
 }
 
 impl Session {
@@ -194,11 +194,12 @@ impl Session {
         Ok(())
     }
 
-    /// Commits. Under TV2 the next transaction gets the epoch (and rarely the id) of the answer.
+    /// Commits or aborts. Under TV2 the next transaction gets the epoch (and rarely the id) of the answer.
     pub(super) async fn end(
         &mut self,
         pool: &Pool,
         settings: &ProducerSettings,
+        is_committed: bool,
     ) -> Result<(), KafkaError> {
         let connection = pool.get(&self.coordinator).await?;
         let version = connection.version::<EndTxnRequest>(if self.is_v2 {
@@ -210,9 +211,12 @@ impl Session {
             .with_transactional_id(self.wire_id())
             .with_producer_id(self.producer_id.into())
             .with_producer_epoch(self.producer_epoch)
-            .with_committed(true);
+            .with_committed(is_committed);
+        pass(Point::BeforeEndTxn).await?;
         let answer = connection.submit(&request, version, settings.request_timeout).await?;
+        pass(Point::EndTxnSent).await?;
         let response = answer.response().await?;
+        pass(Point::EndTxnAnswered).await?;
         if let Some(code) = ErrorCode::check(response.error_code) {
             let subject = Subject::TransactionalId(&self.transactional_id);
             return Err(self.fatal("EndTxn", subject, code));
@@ -256,11 +260,13 @@ async fn try_take_over(
     transactional_id: &str,
     settings: &ProducerSettings,
 ) -> Result<Attempt, KafkaError> {
-    let coordinator = match find_coordinator(client, transactional_id).await? {
-        Ok(address) => address,
-        Err(code) => return Ok(Attempt::NotYet(code)),
-    };
+    let coordinator =
+        match find_coordinator(client, Coordinated::Transaction(transactional_id)).await? {
+            Ok(address) => address,
+            Err(code) => return Ok(Attempt::NotYet(code)),
+        };
     let connection = pool.get(&coordinator).await?;
+    let last_word = LastWord::ask(&connection, transactional_id, settings.request_timeout).await?;
     let request = InitProducerIdRequest::default()
         .with_transactional_id(Some(TransactionalId(text(transactional_id))))
         .with_transaction_timeout_ms(millis(settings.transaction_timeout))
@@ -285,42 +291,8 @@ async fn try_take_over(
         is_v2,
         sequences: HashMap::new(),
         ended_at: None,
+        last_word,
     }))
-}
-
-fn is_not_yet(code: ErrorCode) -> bool {
-    code.is(ResponseError::ConcurrentTransactions) || code.is_coordinator_moving()
-}
-
-/// The address of the transaction coordinator, or why there is none yet.
-pub(crate) async fn find_coordinator(
-    client: &Client,
-    transactional_id: &str,
-) -> Result<Result<String, ErrorCode>, KafkaError> {
-    const API: &str = FindCoordinatorRequest::NAME;
-    let connection = client.any_broker().await?;
-    let version = connection.version::<FindCoordinatorRequest>(FindCoordinatorRequest::MAX)?;
-    let request = FindCoordinatorRequest::default().with_key_type(TRANSACTION);
-    // From version 4 on the request carries a list of keys.
-    let request = if version >= 4 {
-        request.with_coordinator_keys(vec![text(transactional_id)])
-    } else {
-        request.with_key(text(transactional_id))
-    };
-    let patience = client.config().request_timeout;
-    let response = connection.submit(&request, version, patience).await?.response().await?;
-    let (error_code, host, port) = match response.coordinators.first() {
-        Some(found) => (found.error_code, &found.host, found.port),
-        None => (response.error_code, &response.host, response.port),
-    };
-    match ErrorCode::check(error_code) {
-        None => Ok(Ok(host_port(host, port))),
-        Some(code) if is_not_yet(code) => Ok(Err(code)),
-        Some(code) => {
-            let subject = Subject::TransactionalId(transactional_id);
-            Err(fatal(API, Some(transactional_id), subject, code, None))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -339,6 +311,7 @@ mod tests {
             is_v2: false,
             sequences: HashMap::from([(("t".into(), 0), i32::MAX - 1)]),
             ended_at: None,
+            last_word: None,
         };
         assert_eq!(session.next_sequence(&topic.partition(0), 4), i32::MAX - 1);
         // MAX-1, MAX, 0, 1 were used.

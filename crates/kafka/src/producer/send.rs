@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use failpoint::{Point, pass};
 use futures_util::future::try_join_all;
 use kafka_protocol::{
     ResponseError,
@@ -66,6 +67,7 @@ impl Producer {
         queues: Vec<Queue>,
         committed: &mut Committed,
     ) -> Result<(), KafkaError> {
+        pass(Point::BeforeBegin).await?;
         let partitions: Vec<&TopicPartitionId> = queues.iter().map(|queue| &queue.id).collect();
         let leaders = self.client.leaders(&partitions).await?;
         match &self.session {
@@ -83,6 +85,7 @@ impl Producer {
                 lane.open().await?;
             }
         }
+        pass(Point::AfterBegin).await?;
         try_join_all(lanes.iter_mut().map(Lane::follow)).await?;
         for lane in &lanes {
             committed.sent_bytes += lane.sent_bytes;
@@ -223,6 +226,7 @@ impl Lane<'_> {
         let Some((mut pieces, mut answer)) = self.in_flight.pop_front() else { return Ok(()) };
         loop {
             let response = answer.response().await?;
+            pass(Point::ProduceAnswered).await?;
             let (pending, code) = self.settle(&response, &pieces, true)?;
             let Some(code) = code else { return Ok(()) };
             let waited = started.elapsed();
@@ -275,6 +279,7 @@ impl Lane<'_> {
     async fn settle_following(&mut self) -> Result<(), KafkaError> {
         if let Some((pieces, answer)) = self.in_flight.pop_front() {
             let response = answer.response().await?;
+            pass(Point::ProduceAnswered).await?;
             self.settle(&response, &pieces, false)?;
         }
         Ok(())
@@ -282,6 +287,7 @@ impl Lane<'_> {
 
     async fn send(&mut self, pieces: Vec<Piece>) -> Result<(), KafkaError> {
         let answer = self.submit(&pieces).await?;
+        pass(Point::ProduceSent).await?;
         self.in_flight.push_back((pieces, answer));
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kafka::{
-    Class, Client, ClientConfig, Isolation, NewTopic, Transaction,
+    Class, Client, ClientConfig, Isolation, NewTopic, Transaction, group,
     preflight::{Expectations, Severity, TopicExpectation, check},
     reader::{PartitionReader, StartAt, TopicReader},
 };
@@ -167,4 +167,12 @@ async fn a_cluster_in_order_has_nothing_to_report() {
         ..Expectations::default()
     };
     assert_eq!(check(&client, &expectations).await, []);
+}
+
+#[tokio::test]
+async fn a_group_that_nobody_knows_has_committed_nothing() {
+    let client = client().await;
+    let topic = topic(&client, "committed", 1, &[]).await;
+    let committed = group::committed_offset(&client, &unique("group"), &topic.partition(0)).await;
+    assert_eq!(committed.unwrap(), None);
 }

@@ -95,6 +95,7 @@ async fn an_open_transaction_that_does_not_end_is_reported_not_waited_for_for_ev
     let impatient = Client::connect(config).await.unwrap();
     let error = read_last(&impatient, offsets.name(), 0, b"a").await.unwrap_err();
     assert_eq!(error.code(), "KA033", "{error}");
+    assert!(error.to_string().contains("open transaction of producer "), "{error}");
     drop(producer(&client, &foreign).await);
 }
 

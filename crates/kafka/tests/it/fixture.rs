@@ -36,7 +36,9 @@ pub(crate) fn start(options: KafkaOptions) -> Shared {
 /// One broker of 4.3.1 without security, for whoever does no harm to it.
 pub(crate) fn broker() -> &'static Kafka {
     static SHARED: OnceLock<Shared> = OnceLock::new();
-    &SHARED.get_or_init(|| start(KafkaOptions::default())).kafka
+    // Members of groups may be missed sooner than others would bear.
+    let options = KafkaOptions::default().set("group.min.session.timeout.ms", "1000");
+    &SHARED.get_or_init(|| start(options)).kafka
 }
 
 pub(crate) fn config_of(bootstrap: &str) -> ClientConfig {

@@ -9,7 +9,11 @@ use crate::fixture::{
 };
 
 /// Runs one of Kafka's own tools. Out: the lines it printed.
-async fn java(class: &'static str, arguments: Vec<String>, input: Option<String>) -> Vec<String> {
+pub(crate) async fn java(
+    class: &'static str,
+    arguments: Vec<String>,
+    input: Option<String>,
+) -> Vec<String> {
     let (program, libs) = (broker().java().to_owned(), broker().libs_dir().join("*"));
     let run = move || {
         let mut child = Command::new(program)

@@ -11,10 +11,11 @@ use crate::fixture::{
 
 fn broker() -> &'static Kafka {
     static SHARED: OnceLock<Shared> = OnceLock::new();
-    &SHARED.get_or_init(|| start(KafkaOptions::version(KafkaVersion::V3_9_2))).kafka
+    let options = KafkaOptions::version(KafkaVersion::V3_9_2);
+    &SHARED.get_or_init(|| start(options.set("group.min.session.timeout.ms", "1000"))).kafka
 }
 
-async fn client() -> Client {
+pub(crate) async fn client() -> Client {
     Client::connect(config_of(&broker().bootstrap())).await.unwrap()
 }
 

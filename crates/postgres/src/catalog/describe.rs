@@ -158,7 +158,7 @@ async fn rows(
         let statement = cached.get_or_try_init(|| client.prepare(sql)).await?;
         client.query(statement, &[&oid.0]).await
     };
-    run.await.map_err(|error| PostgresError::from_sql(ACTION, &error))
+    connection.answered(ACTION, run).await
 }
 
 fn column(row: &Row, types: &HashMap<Oid, TypeRow>) -> ColumnDescription {

@@ -62,7 +62,7 @@ pub async fn horizon(
             connection.catalog.horizon.get_or_try_init(|| client.prepare(HORIZON)).await?;
         client.query_one(statement, &[&slot.as_str()]).await
     };
-    let row = run.await.map_err(|error| PostgresError::from_sql(ACTION, &error))?;
+    let row = connection.answered(ACTION, run).await?;
     let (settled, next): (Option<i64>, i64) = (row.get(0), row.get(1));
     let (in_progress, read_at): (Vec<i64>, Option<&str>) = (row.get(2), row.get(3));
     let unsigned = |xid: i64| u64::try_from(xid).unwrap_or_default();

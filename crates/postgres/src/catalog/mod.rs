@@ -13,8 +13,8 @@ mod tables;
 pub use describe::{describe_table, describe_type};
 pub use horizon::{CatalogHorizon, horizon};
 pub use labels::enum_labels;
-pub use server::{ServerInfo, server};
-pub use tables::{has_inheritors, list_tables, partition_leaves, table_oid};
+pub use server::{RolePowers, ServerInfo, role, server};
+pub use tables::{files, has_inheritors, list_tables, partition_leaves, table_oid};
 
 use pgoutput::{Oid, ReplicaIdentity, Xid};
 

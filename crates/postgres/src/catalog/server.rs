@@ -78,3 +78,29 @@ pub async fn server(connection: &Connection) -> Result<ServerInfo, PostgresError
         user_is_superuser: row.get(13),
     })
 }
+
+/// What a role may do in the whole cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RolePowers {
+    /// `LOGIN`.
+    pub may_login: bool,
+    /// `REPLICATION`, `SUPERUSER`, or a member of `rds_replication`.
+    pub may_replicate: bool,
+}
+
+const ROLE: &str = "\
+SELECT r.rolcanlogin, \
+       r.rolreplication OR r.rolsuper OR EXISTS ( \
+         SELECT FROM pg_roles g WHERE g.rolname = 'rds_replication' AND pg_has_role(r.oid, g.oid, 'MEMBER')) \
+FROM pg_roles r WHERE r.rolname = $1::text::name";
+
+/// Asks what a role may do; `None` if there is none of this name.
+pub async fn role(
+    connection: &Connection,
+    name: &str,
+) -> Result<Option<RolePowers>, PostgresError> {
+    let rows = connection.query("look up a role", ROLE, &[&name]).await?;
+    let powers =
+        rows.first().map(|row| RolePowers { may_login: row.get(0), may_replicate: row.get(1) });
+    Ok(powers)
+}

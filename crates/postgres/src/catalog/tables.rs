@@ -100,6 +100,19 @@ pub async fn partition_leaves(
     Ok(rows.iter().map(leaf).collect())
 }
 
+const FILES: &str = "\
+WITH RECURSIVE holder (oid) AS (\
+  SELECT $1::oid UNION SELECT i.inhrelid FROM holder JOIN pg_inherits i ON i.inhparent = holder.oid) \
+SELECT oid, file FROM (SELECT oid, pg_relation_filenode(oid) AS file FROM holder) files \
+WHERE file IS NOT NULL ORDER BY oid";
+
+/// The files that hold the rows of `oid`: of itself, of its partitions, and of the tables that inherit from it, each with
+/// the table it belongs to. TRUNCATE, VACUUM FULL and whatever else rewrites a table gives it another.
+pub async fn files(connection: &Connection, oid: Oid) -> Result<Vec<(Oid, Oid)>, PostgresError> {
+    let rows = connection.query("look for the files of a table", FILES, &[&oid.0]).await?;
+    Ok(rows.iter().map(|row| (Oid(row.get(0)), Oid(row.get(1)))).collect())
+}
+
 /// Whether other tables inherit from `oid`; partitions do not count.
 pub async fn has_inheritors(connection: &Connection, oid: Oid) -> Result<bool, PostgresError> {
     const INHERITORS: &str = "SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \

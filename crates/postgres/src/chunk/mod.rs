@@ -18,6 +18,7 @@ pub use self::plan::{Mark, Order};
 
 use self::plan::{Leaf, end_of_records, key_query, last_key_query};
 use crate::catalog::{self, CatalogHorizon, TableDescription, TableKind};
+use crate::snapshot::{self, TableExtent};
 use crate::sqlstate::is_undefined_table;
 use crate::{Connection, ConnectionConfig, PostgresError, SlotName, TableName, connect};
 
@@ -256,8 +257,6 @@ impl ChunkReader {
 
     /// The tables that hold the rows, in the order of their oids.
     async fn leaves(&self, table: &TableDescription) -> Result<Vec<Leaf>, PostgresError> {
-        const SIZE: &str = "SELECT pg_relation_filenode($1::oid), \
-             coalesce(pg_relation_size($1::oid::regclass), 0) / current_setting('block_size')::int8";
         let parts = match table.kind {
             TableKind::PartitionedRoot => {
                 catalog::partition_leaves(&self.connection, table.oid).await?
@@ -266,10 +265,8 @@ impl ChunkReader {
         };
         let mut leaves = Vec::new();
         for (oid, name) in parts {
-            let rows = self.connection.query(ACTION, SIZE, &[&oid.0]).await?;
-            let Some(row) = rows.first() else { continue };
-            let blocks = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX);
-            let filenode = row.get::<_, Option<u32>>(0).unwrap_or_default();
+            let Some(extent) = snapshot::extent(&self.connection, oid).await? else { continue };
+            let TableExtent { filenode, blocks, .. } = extent;
             leaves.push(Leaf { oid, name, filenode, blocks });
         }
         leaves.sort_by_key(|leaf| leaf.oid.0);
@@ -283,12 +280,11 @@ impl ChunkReader {
         bytes_max: usize,
         lines: &mut Vec<Bytes>,
     ) -> Result<bool, PostgresError> {
-        let failed = |error: tokio_postgres::Error| PostgresError::from_sql(ACTION, &error);
-        let stream = self.connection.copy_out(sql).await.map_err(failed)?;
+        let stream = self.connection.answered(ACTION, self.connection.copy_out(sql)).await?;
         let mut stream = std::pin::pin!(stream);
         let mut bytes = 0;
         let mut is_cut = false;
-        while let Some(line) = stream.try_next().await.map_err(failed)? {
+        while let Some(line) = self.connection.answered(ACTION, stream.try_next()).await? {
             bytes += line.len();
             is_cut |= bytes > bytes_max && !lines.is_empty();
             if !is_cut {
@@ -308,9 +304,8 @@ pub async fn unfinished_transactions(
 ) -> Result<Vec<String>, PostgresError> {
     const SQL: &str = "SELECT transactionid FROM pg_locks \
                        WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted";
-    let messages = connection.simple_query(SQL).await;
-    let messages =
-        messages.map_err(|error| PostgresError::from_sql("list transactions", &error))?;
+    let asked = connection.answered("list transactions", connection.simple_query(SQL));
+    let messages = asked.await?;
     let id = |message: &SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
         _ => None,

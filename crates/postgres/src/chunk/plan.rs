@@ -4,6 +4,7 @@
 //! By key where it has one without NULLs, so that a row keeps its place however often it is updated; else by `ctid`.
 //! Source: PostgreSQL manual, "Row Constructor Comparison", "TID Range Scan".
 
+use std::fmt;
 use std::ops::Range;
 
 use pgoutput::{Lsn, Oid};
@@ -13,9 +14,7 @@ use super::{Chunk, ChunkQuery};
 use crate::TableName;
 use crate::catalog::{TableDescription, TableKind};
 use crate::name::{quote_identifier, quote_literal};
-
-/// PostgreSQL can scan a range of `ctid`s without reading the whole table from here on.
-const VERSION_NUM_TID_RANGE: u32 = 140_000;
+use crate::snapshot::VERSION_NUM_TID_RANGE;
 
 /// No block of 32 kB, the largest there is, has more rows.
 const ROWS_PER_BLOCK_MAX: u32 = 1170;
@@ -51,6 +50,16 @@ pub enum Mark {
         /// Blocks it had when its first one was read.
         blocks: u32,
     },
+}
+
+impl fmt::Display for Mark {
+    /// As an operator reads it: the values of a key, or how many blocks of how many.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key { values, .. } => formatter.write_str(&values.join(",")),
+            Self::Block { block, blocks, .. } => write!(formatter, "block {block} of {blocks}"),
+        }
+    }
 }
 
 impl Order {

@@ -104,10 +104,34 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// TCP keepalive: how a silent peer is asked whether it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keepalive {
+    pub(crate) enabled: bool,
+    /// Silence before the first question.
+    pub(crate) idle: Duration,
+    /// Between two questions.
+    pub(crate) interval: Duration,
+    /// Questions without an answer that end the connection.
+    pub(crate) count: u32,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            idle: Duration::from_secs(30),
+            interval: Duration::from_secs(5),
+            count: 6,
+        }
+    }
+}
+
 /// How to reach one database. `Debug` hides the secrets.
 ///
-/// Defaults: port 5432, `sslmode=prefer`, 10 s to connect on each host, TCP keepalive after 60 s of silence,
-/// `application_name=tributary`, database named as the user.
+/// Defaults: port 5432, `sslmode=prefer`, 10 s to connect on each host, 10 min for an answer, `application_name=tributary`,
+/// database named as the user. A peer that vanished is noticed within about a minute: TCP keepalive after 30 s of silence, then
+/// each 5 s, and `tcp_user_timeout` 60 s.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionConfig {
@@ -125,7 +149,9 @@ pub struct ConnectionConfig {
     pub(crate) ssl_password: Option<Secret>,
     pub(crate) channel_binding: ChannelBinding,
     pub(crate) connect_timeout: Duration,
-    pub(crate) keepalive_idle: Option<Duration>,
+    pub(crate) keepalive: Keepalive,
+    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) answer_timeout: Duration,
     pub(crate) session_attributes: SessionAttributes,
     pub(crate) initial_statements: Vec<String>,
 }
@@ -147,7 +173,9 @@ impl Default for ConnectionConfig {
             ssl_password: None,
             channel_binding: ChannelBinding::Prefer,
             connect_timeout: Duration::from_secs(10),
-            keepalive_idle: Some(Duration::from_mins(1)),
+            keepalive: Keepalive::default(),
+            user_timeout: Some(Duration::from_mins(1)),
+            answer_timeout: Duration::from_mins(10),
             session_attributes: SessionAttributes::Any,
             initial_statements: Vec::new(),
         }
@@ -260,9 +288,9 @@ impl ConnectionConfig {
         self
     }
 
-    /// `database.tcpKeepAlive`: `None` turns TCP keepalive off, else the silence before the first probe.
-    pub fn with_tcp_keepalive(mut self, idle: Option<Duration>) -> Self {
-        self.keepalive_idle = idle;
+    /// `database.query.timeout.ms`: how long an answer may take. What waits for other sessions, or sends rows, may take longer.
+    pub fn with_answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
         self
     }
 

@@ -28,11 +28,16 @@ pub(super) fn set(
         }
         "options" => config.options = Some(value.to_owned()),
         "connect_timeout" | "connectTimeout" => config.connect_timeout = timeout(name, value)?,
-        "keepalives" | "tcpKeepAlive" => {
-            let idle = config.keepalive_idle.unwrap_or(Duration::from_mins(1));
-            config.keepalive_idle = flag(name, value)?.then_some(idle);
+        "keepalives" | "tcpKeepAlive" => config.keepalive.enabled = flag(name, value)?,
+        "keepalives_idle" => set_unless_zero(&mut config.keepalive.idle, seconds(name, value)?),
+        "keepalives_interval" => {
+            set_unless_zero(&mut config.keepalive.interval, seconds(name, value)?);
         }
-        "keepalives_idle" => config.keepalive_idle = Some(seconds(name, value)?),
+        "keepalives_count" => set_unless_zero(&mut config.keepalive.count, whole(name, value)?),
+        "tcp_user_timeout" => {
+            let wanted = Duration::from_millis(u64::from(whole(name, value)?));
+            config.user_timeout = Some(wanted).filter(|wanted| !wanted.is_zero());
+        }
         "target_session_attrs" => config.session_attributes = session_attributes(value)?,
         "ssl" if flag(name, value)? => config.ssl_mode = SslMode::VerifyFull,
         "ssl" => config.ssl_mode = SslMode::Disable,
@@ -46,13 +51,7 @@ pub(super) fn set(
         // What they turn on does not exist here; what they turn off is off.
         "gssencmode" if value != "require" => {}
         "load_balance_hosts" if value == "disable" => {}
-        "sslcompression"
-        | "sslsni"
-        | "tcp_user_timeout"
-        | "keepalives_interval"
-        | "keepalives_count"
-        | "client_encoding"
-        | "replication" => {}
+        "sslcompression" | "sslsni" | "client_encoding" | "replication" => {}
         _ => return Err(unknown(name)),
     }
     Ok(())
@@ -219,6 +218,19 @@ fn seconds(name: &str, value: &str) -> Result<Duration, PostgresError> {
             "use a whole number of seconds",
         )
     })
+}
+
+fn whole(name: &str, value: &str) -> Result<u32, PostgresError> {
+    value.parse::<u32>().map_err(|_| {
+        invalid(name, format!("`{value}` is not a whole number"), "use a whole number")
+    })
+}
+
+/// 0 means the default, as in libpq.
+fn set_unless_zero<T: Default + PartialEq>(field: &mut T, wanted: T) {
+    if wanted != T::default() {
+        *field = wanted;
+    }
 }
 
 /// `connect_timeout`: 0 waits for ever in libpq; here it waits an hour, because everything has a limit.

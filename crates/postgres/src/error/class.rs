@@ -1,7 +1,7 @@
 //! What each error asks for, and its stable code. Neither match has a `_` arm: a new variant is decided upon or does not compile.
 
 use super::PostgresError;
-use crate::sqlstate::class_of;
+use crate::sqlstate::{STREAMING, class_of};
 
 /// What an error asks of whoever runs the connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,11 @@ impl PostgresError {
             | Self::TooManyConnections { .. }
             | Self::StreamEnded
             | Self::SnapshotGone { .. }
+            | Self::Redefined { .. }
             | Self::SessionAttributes { .. }
+            | Self::Standby { .. }
             | Self::Deadline { .. } => Class::Transient,
+            Self::Statement { .. } if self.is_decoding_failure() => Class::Transient,
             Self::Statement { source, .. } => class_of(&source.sqlstate),
             Self::TlsRefused { .. }
             | Self::TlsHandshake { .. }
@@ -52,6 +55,12 @@ impl PostgresError {
             | Self::SlotAhead { .. }
             | Self::Scram { .. } => Class::Definite,
         }
+    }
+
+    /// The server failed inside itself while it decoded the log (SQLSTATE class XX). Nobody can mend that from outside, and what it
+    /// comes upon in a new session may be different: it is tried again.
+    pub fn is_decoding_failure(&self) -> bool {
+        matches!(self, Self::Statement { action, source } if action == STREAMING && source.sqlstate.starts_with("XX"))
     }
 
     /// The stable code, the name of its page in `docs/errors`.
@@ -89,6 +98,8 @@ impl PostgresError {
             Self::SessionAttributes { .. } => "PG030",
             Self::SlotAhead { .. } => "PG031",
             Self::Scram { .. } => "PG032",
+            Self::Redefined { .. } => "PG033",
+            Self::Standby { .. } => "PG034",
             Self::NoFreeSlot { .. } => "PG040",
         }
     }

@@ -105,10 +105,15 @@ pub fn options_statement(
     publish: PublishOperations,
     via_root: bool,
 ) -> Option<String> {
-    (current.publish != publish || current.via_root != via_root).then(|| {
-        let name = quote_identifier(&current.name);
-        format!("ALTER PUBLICATION {name} SET ({});", options(publish, via_root))
-    })
+    (current.publish != publish || current.via_root != via_root)
+        .then(|| same_options_statement(&PublicationState { publish, via_root, ..current.clone() }))
+}
+
+/// `ALTER PUBLICATION … SET (…)` with the options it has: it changes nothing, and makes every walsender look anew at what is
+/// published.
+pub fn same_options_statement(current: &PublicationState) -> String {
+    let name = quote_identifier(&current.name);
+    format!("ALTER PUBLICATION {name} SET ({});", options(current.publish, current.via_root))
 }
 
 /// Tables that are there and are taken out and in again, because what is published of them differs and is ours.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use failpoint::Check;
 use pgoutput::Lsn;
 use postgres_protocol::message::backend::Message;
 
@@ -57,7 +58,7 @@ impl ReplicationConnection {
         options: CreateSlot,
     ) -> Result<CreatedSlot, PostgresError> {
         let sql = create_statement(name, options);
-        let rows = match self.session.command(&sql).await {
+        let rows = match self.session.patient_command(&sql).await {
             Ok(rows) => rows,
             Err(CommandError::Refused(refused)) => {
                 return Err(self
@@ -77,7 +78,7 @@ impl ReplicationConnection {
     pub async fn drop_slot(&mut self, name: &SlotName, wait: bool) -> Result<(), PostgresError> {
         let slot = quote_identifier(name.as_str());
         let sql = format!("DROP_REPLICATION_SLOT {slot}{}", if wait { " WAIT" } else { "" });
-        match self.session.command(&sql).await {
+        match self.session.patient_command(&sql).await {
             Ok(_) => Ok(()),
             Err(CommandError::Refused(refused)) => {
                 Err(self.explain_refusal(name, "drop the replication slot", refused).await)
@@ -116,7 +117,8 @@ impl ReplicationConnection {
             _ => Lsn::ZERO,
         };
         // Zero asks for "wherever the slot stands".
-        if start != Lsn::ZERO && confirmed > start {
+        let is_ahead = start != Lsn::ZERO && confirmed > start;
+        if is_ahead && !failpoint::is_out(Check::SlotAhead) {
             return Err(PostgresError::SlotAhead { slot: slot.clone(), confirmed, asked: start });
         }
         Ok(())
@@ -170,7 +172,7 @@ impl ReplicationConnection {
         }
     }
 
-    /// "Not in prerequisite state" may be the server's `wal_level`, or one of three things about the slot.
+    /// "Not in prerequisite state" may be the server's `wal_level`, that it is a standby, or one of three things about the slot.
     async fn explain_state(
         &mut self,
         slot: SlotName,
@@ -182,6 +184,11 @@ impl ReplicationConnection {
             && level != "logical"
         {
             return PostgresError::WalLevel { wal_level: level.clone() };
+        }
+        if let Ok(rows) = self.session.command("SELECT pg_is_in_recovery()").await
+            && rows.first().and_then(|row| row.first()) == Some(&Some("t".to_owned()))
+        {
+            return PostgresError::Standby { slot, source };
         }
         match self.slot_facts(&slot).await {
             Some(facts) if facts.wal_status.as_deref() == Some("lost") => {

@@ -26,9 +26,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// A server that shuts down answers every report with another question; the same answer is not repeated faster than this.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Silence of the server, asked repeatedly, after which the connection is given up. PostgreSQL's own receiver waits as long.
-const SILENCE_MAX: Duration = Duration::from_mins(1);
-
 /// How long the reader may take to find the server's own words about why the connection broke.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -59,6 +56,7 @@ pub(super) struct Reporter {
     pub(super) close: oneshot::Receiver<()>,
     pub(super) chunks: mpsc::Sender<Result<WalChunk, PostgresError>>,
     pub(super) status_interval: Duration,
+    pub(super) silence_max: Duration,
 }
 
 /// What was reported last, and when.
@@ -100,7 +98,7 @@ impl Reporter {
                     if heard || self.signals.reader_blocked.load(Ordering::Relaxed) {
                         last_heard = Instant::now();
                     }
-                    if last_heard.elapsed() > SILENCE_MAX + self.status_interval {
+                    if last_heard.elapsed() > self.silence_max {
                         let during = "waiting for any sign of life from the server";
                         return Err(PostgresError::Closed { during, source: None });
                     }

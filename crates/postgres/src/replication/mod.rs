@@ -8,6 +8,7 @@ mod batch;
 mod chunk;
 mod commands;
 mod feedback;
+pub(crate) mod fuzzing;
 mod reader;
 mod stream;
 
@@ -21,9 +22,10 @@ use std::time::Duration;
 
 use pgoutput::Lsn;
 use postgres_protocol::message::frontend;
+use tokio::time::timeout;
 
 use crate::name::quote_identifier;
-use crate::session::{Purpose, Session};
+use crate::session::{Purpose, Session, no_answer};
 use crate::{ConnectionConfig, PostgresError, SlotName};
 use stream::StreamParts;
 
@@ -83,6 +85,8 @@ pub struct CreatedSlot {
 pub struct PgoutputOptions {
     /// 1 to 4.
     pub proto_version: u32,
+    /// Also large transactions in progress; protocol version 2 and PostgreSQL 14 or later.
+    pub streaming: bool,
     /// The publications, at least one.
     pub publications: Vec<String>,
     /// Also logical decoding messages; PostgreSQL 14 and later.
@@ -98,12 +102,15 @@ pub struct PgoutputOptions {
 pub struct Feedback {
     /// At least this often; shortened to a third of the server's `wal_sender_timeout` where that is less.
     pub status_interval: Duration,
+    /// A server that is asked and says nothing for so long is given up, as by PostgreSQL's own `wal_receiver_timeout`.
+    pub silence_max: Duration,
 }
 
 impl Default for PgoutputOptions {
     fn default() -> Self {
         Self {
             proto_version: 1,
+            streaming: false,
             publications: Vec::new(),
             messages: false,
             origin: None,
@@ -121,6 +128,9 @@ impl PgoutputOptions {
             ("proto_version".to_owned(), self.proto_version.to_string()),
             ("publication_names".to_owned(), publications.join(",")),
         ];
+        if self.streaming {
+            pairs.push(("streaming".to_owned(), "on".to_owned()));
+        }
         if self.messages {
             pairs.push(("messages".to_owned(), "true".to_owned()));
         }
@@ -132,7 +142,7 @@ impl PgoutputOptions {
 
 impl Default for Feedback {
     fn default() -> Self {
-        Self { status_interval: Duration::from_secs(10) }
+        Self { status_interval: Duration::from_secs(10), silence_max: Duration::from_mins(1) }
     }
 }
 
@@ -175,10 +185,15 @@ impl ReplicationConnection {
         let sender_timeout = self.wal_sender_timeout().await?;
         let sql = start_statement(slot, start, options);
         self.session.wire.send(|buffer| frontend::query(&sql, buffer)).await?;
-        self.expect_copy_both(slot).await?;
+        let patience = self.session.config.answer_timeout;
+        match timeout(patience, self.expect_copy_both(slot)).await {
+            Ok(begun) => begun?,
+            Err(_elapsed) => return Err(no_answer("the start of replication", patience)),
+        }
         let parts = StreamParts {
             wire: self.session.wire,
             status_interval: status_interval(feedback, sender_timeout),
+            silence_max: feedback.silence_max,
             start,
             publications: options.publications.join(", "),
         };
@@ -186,10 +201,11 @@ impl ReplicationConnection {
     }
 }
 
-/// A third of the server's patience, so that one lost or late report is not the end.
+/// A third of the server's patience and of ours, so that one lost or late report is not the end.
 fn status_interval(feedback: Feedback, sender_timeout: Option<Duration>) -> Duration {
-    let patience = sender_timeout.map_or(feedback.status_interval, |timeout| timeout / 3);
-    feedback.status_interval.min(patience).max(Duration::from_millis(100))
+    let patience =
+        sender_timeout.map_or(feedback.silence_max, |timeout| timeout.min(feedback.silence_max));
+    feedback.status_interval.min(patience / 3).max(Duration::from_millis(100))
 }
 
 fn start_statement(slot: &SlotName, start: Lsn, options: &PgoutputOptions) -> String {
@@ -229,7 +245,7 @@ mod tests {
 
     #[test]
     fn reports_come_often_enough_for_an_impatient_server() {
-        let feedback = Feedback { status_interval: Duration::from_secs(10) };
+        let feedback = Feedback::default();
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         assert_eq!(status_interval(feedback, seconds(60)), Duration::from_secs(10));
         assert_eq!(status_interval(feedback, seconds(6)), Duration::from_secs(2));

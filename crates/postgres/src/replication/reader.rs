@@ -18,7 +18,7 @@ use super::chunk::WalChunk;
 use super::feedback::Signals;
 use crate::PostgresError;
 use crate::session::{
-    COPY_DATA, HEADER_BYTES, Stream, closed, frame_len, impossible_length, server_error,
+    COPY_DATA, HEADER_BYTES, Stream, closed, cut, frame_len, impossible_length, server_error,
     server_notice, unexpected,
 };
 use crate::sqlstate::{stream_error, stream_warning};
@@ -88,7 +88,7 @@ impl Reader {
                 biased;
                 permit = self.chunks.reserve(), if self.complete > 0 => {
                     let permit = permit.map_err(|_| PostgresError::StreamEnded)?;
-                    permit.send(Ok(WalChunk::new(self.buffer.split_to(self.complete).freeze())));
+                    permit.send(Ok(WalChunk::new(cut(&mut self.buffer, self.complete).freeze())));
                     self.complete = 0;
                 }
                 received = self.socket.read_buf(&mut self.buffer) => {
@@ -124,13 +124,14 @@ impl Reader {
     fn make_room(&mut self, wanted: usize) {
         let room = self.buffer.capacity() - self.buffer.len();
         if room < wanted.max(ROOM_BYTES_MIN) {
-            self.buffer.reserve(wanted.max(ROOM_BYTES));
+            // With room to spare at the end of a large message: a buffer that is too small by little doubles.
+            self.buffer.reserve(wanted + ROOM_BYTES);
         }
     }
 
     async fn hand_on(&mut self) -> Result<(), PostgresError> {
         let permit = self.chunks.reserve().await.map_err(|_| PostgresError::StreamEnded)?;
-        permit.send(Ok(WalChunk::new(self.buffer.split_to(self.complete).freeze())));
+        permit.send(Ok(WalChunk::new(cut(&mut self.buffer, self.complete).freeze())));
         self.complete = 0;
         Ok(())
     }

@@ -36,6 +36,7 @@ pub struct ReplicationStream {
 pub(super) struct StreamParts {
     pub(super) wire: Wire,
     pub(super) status_interval: Duration,
+    pub(super) silence_max: Duration,
     pub(super) start: Lsn,
     pub(super) publications: String,
 }
@@ -64,6 +65,7 @@ impl ReplicationStream {
             close: closing,
             chunks: to_consumer,
             status_interval: parts.status_interval,
+            silence_max: parts.silence_max,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(reader.run());

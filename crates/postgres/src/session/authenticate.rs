@@ -124,7 +124,7 @@ impl Login<'_> {
             address: self.address,
             parameters,
         };
-        Ok(Session { wire: self.wire, facts })
+        Ok(Session { wire: self.wire, facts, config: self.config.clone() })
     }
 
     async fn cleartext(&mut self) -> Result<(), PostgresError> {

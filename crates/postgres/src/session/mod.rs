@@ -4,6 +4,7 @@
 //! a COPY, or by tokio-postgres. So there is one way to connect, one TLS and one authentication for all of them.
 //! Never here: what a command means. Source: PostgreSQL manual, "Message Flow".
 
+mod alive;
 mod authenticate;
 mod frame;
 mod hosts;
@@ -11,13 +12,20 @@ mod replay;
 mod transport;
 mod wire;
 
+pub(crate) use alive::while_it_lives;
 pub(crate) use frame::{COPY_DATA, HEADER_BYTES, frame_len};
 pub(crate) use replay::Replayed;
 pub(crate) use transport::Stream;
-pub(crate) use wire::{Wire, closed, impossible_length, server_error, server_notice, unexpected};
+pub(crate) use wire::{
+    LARGE_BYTES, READ_BYTES, Wire, closed, cut, impossible_length, server_error, server_notice,
+    unexpected,
+};
+
+use std::time::Duration;
 
 use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
+use tokio::time::timeout;
 
 use crate::sqlstate::statement_error;
 use crate::{ConnectionConfig, PostgresError, ServerError};
@@ -55,6 +63,8 @@ pub(crate) struct SessionFacts {
 pub(crate) struct Session {
     pub(crate) wire: Wire,
     pub(crate) facts: SessionFacts,
+    /// How it was reached, and how long an answer may take.
+    pub(crate) config: ConnectionConfig,
 }
 
 /// One row of a simple query, as text.
@@ -101,8 +111,20 @@ impl Session {
         Ok(session)
     }
 
-    /// Runs one statement by the simple query protocol and collects its rows.
+    /// Runs one statement by the simple query protocol and collects its rows. Errors: also [`PostgresError::Deadline`].
     pub(crate) async fn command(&mut self, sql: &str) -> Result<Vec<Row>, CommandError> {
+        let waited = self.config.answer_timeout;
+        let answered = timeout(waited, self.exchange(sql)).await;
+        answered.unwrap_or_else(|_| Err(no_answer("an answer of the server", waited).into()))
+    }
+
+    /// As [`Self::command`], for a statement that may wait for other sessions as long as they live.
+    pub(crate) async fn patient_command(&mut self, sql: &str) -> Result<Vec<Row>, CommandError> {
+        let (config, facts) = (self.config.clone(), self.facts.clone());
+        Box::pin(while_it_lives(&config, &facts, self.exchange(sql))).await
+    }
+
+    async fn exchange(&mut self, sql: &str) -> Result<Vec<Row>, CommandError> {
         self.wire.send(|buffer| frontend::query(sql, buffer)).await?;
         let mut rows = Vec::new();
         let mut refused = None;
@@ -121,6 +143,15 @@ impl Session {
             }
         }
         refused.map_or(Ok(rows), |error| Err(CommandError::Refused(error)))
+    }
+}
+
+/// A server that still acknowledges what it is sent, and does nothing.
+pub(crate) fn no_answer(what: impl Into<String>, waited: Duration) -> PostgresError {
+    PostgresError::Deadline {
+        what: what.into(),
+        waited,
+        fix: "it is tried again; see whether the server hangs, or the statement waits for a lock (pg_stat_activity), or raise database.query.timeout.ms".to_owned(),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::{Host, SslNegotiation, show, socket_path};
+use crate::config::{Host, Keepalive, SslNegotiation, show, socket_path};
 use crate::{ConnectionConfig, PostgresError, tls};
 
 /// A connected byte stream.
@@ -68,14 +68,19 @@ pub(super) async fn connect(
     handshake(config, socket, name, address).await
 }
 
-/// Small answers must not wait for company, and a vanished peer must be noticed.
+/// Small answers must not wait for company, and a vanished peer must be noticed: by keepalive while we wait for it, by the user
+/// timeout while it acknowledges nothing of what we sent, which keepalive would wait for.
 fn configure(socket: &TcpStream, config: &ConnectionConfig) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    match config.keepalive_idle {
-        Some(idle) => socket2::SockRef::from(socket)
-            .set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(idle)),
-        None => Ok(()),
+    let socket = socket2::SockRef::from(socket);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(config.user_timeout)?;
+    let Keepalive { enabled, idle, interval, count } = config.keepalive;
+    if !enabled {
+        return Ok(());
     }
+    let keepalive = socket2::TcpKeepalive::new();
+    socket.set_tcp_keepalive(&keepalive.with_time(idle).with_interval(interval).with_retries(count))
 }
 
 /// Sends `SSLRequest` and reads the one byte that answers it.
@@ -173,5 +178,36 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_socket_notices_a_vanished_peer_as_the_parameters_say() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let options = |config: &ConnectionConfig| {
+            configure(&socket, config).unwrap();
+            let socket = socket2::SockRef::from(&socket);
+            (
+                socket.keepalive().unwrap(),
+                socket.tcp_keepalive_time().unwrap(),
+                socket.tcp_keepalive_interval().unwrap(),
+                socket.tcp_keepalive_retries().unwrap(),
+                socket.tcp_user_timeout().unwrap(),
+            )
+        };
+        let seconds = Duration::from_secs;
+        let default = ConnectionConfig::new();
+        assert_eq!(options(&default), (true, seconds(30), seconds(5), 6, Some(seconds(60))));
+        let url = "postgres://u@h/d?keepalives_idle=7&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=9000";
+        let given = ConnectionConfig::from_url(url).unwrap();
+        assert_eq!(options(&given), (true, seconds(7), seconds(2), 3, Some(seconds(9))));
     }
 }

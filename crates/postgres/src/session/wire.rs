@@ -14,8 +14,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::Stream;
 use crate::{PostgresError, ServerError};
 
+/// More than any chunk of usual messages.
+pub(crate) const LARGE_BYTES: usize = 1024 * 1024;
+
 /// Room made for each read.
-const READ_BYTES: usize = 64 * 1024;
+pub(crate) const READ_BYTES: usize = 64 * 1024;
 
 /// A socket with what was read from it and not yet used.
 pub(crate) struct Wire {
@@ -95,6 +98,18 @@ impl Wire {
             Err(source) => Err(closed(during, source)),
         }
     }
+}
+
+/// Cuts so many bytes from the front of a buffer. What has come behind more than usual moves, so that it does not keep all of it
+/// in memory.
+pub(crate) fn cut(buffer: &mut BytesMut, length: usize) -> BytesMut {
+    let front = buffer.split_to(length);
+    if length > LARGE_BYTES {
+        let mut rest = BytesMut::with_capacity(buffer.len() + READ_BYTES);
+        rest.extend_from_slice(buffer);
+        *buffer = rest;
+    }
+    front
 }
 
 /// The connection failed while we were doing this.

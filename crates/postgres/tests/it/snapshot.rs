@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use postgres::snapshot::{CopyQuery, CtidRange, SnapshotReader, plan_chunks};
+use postgres::snapshot::{self, CopyQuery, CtidRange, SnapshotReader};
 use postgres::{
     Connection, CreateSlot, Feedback, PostgresError, ReplicationConnection, SnapshotAction,
     TableName,
@@ -39,7 +39,9 @@ async fn lines(
 
 async fn chunks(sql: &Connection, table: &str, bytes: u64) -> Vec<Option<CtidRange>> {
     let row = sql.query_one("SELECT $1::text::regclass::oid", &[&table]).await.unwrap();
-    plan_chunks(sql, pgoutput::Oid(row.get(0)), bytes).await.unwrap()
+    let extent = snapshot::extent(sql, pgoutput::Oid(row.get(0))).await.unwrap().unwrap();
+    let step = u32::try_from(bytes / extent.block_bytes).unwrap();
+    CtidRange::WHOLE.cut(extent.blocks, step).into_iter().map(Some).collect()
 }
 
 /// Rows before the slot are in the snapshot, rows after it in the stream, none in both, none in neither: by two readers
@@ -157,6 +159,38 @@ async fn a_snapshot_ends_with_the_session_that_exported_it() {
     walsender.identify_system().await.unwrap();
     let error = SnapshotReader::open(&config(&server), &snapshot).await.err().unwrap();
     assert_eq!(error.code(), "PG024", "{error}");
+}
+
+/// Between two COPYs a table is not locked. What was written anew meanwhile is found out by its file, what was altered by
+/// the server.
+#[tokio::test]
+async fn a_table_that_changes_between_two_copies_is_noticed() {
+    let server = server().await;
+    let sql = session(&server).await;
+    sql.batch_execute("CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, 'a')")
+        .await
+        .unwrap();
+    let row = sql.query_one("SELECT 't'::regclass::oid", &[]).await.unwrap();
+    let oid = pgoutput::Oid(row.get(0));
+    let before = snapshot::extent(&sql, oid).await.unwrap().unwrap();
+    let mut walsender = ReplicationConnection::connect(&config(&server)).await.unwrap();
+    let snapshot =
+        walsender.create_slot(&slot_name("s"), EXPORT).await.unwrap().snapshot_name.unwrap();
+    let mut reader = SnapshotReader::open(&config(&server), &snapshot).await.unwrap();
+    let both = query("t", &["id", "v"], None);
+    assert_eq!(lines(&mut reader, &both).await.unwrap(), ["1\ta"]);
+    let name = TableName::new("public", "t");
+    assert_eq!(reader.filenode(&name).await.unwrap(), before.filenode);
+    reader.end().await.unwrap();
+    sql.batch_execute("ALTER TABLE t ALTER id TYPE bigint").await.unwrap();
+    let mut reader = SnapshotReader::open(&config(&server), &snapshot).await.unwrap();
+    assert_eq!(lines(&mut reader, &both).await.unwrap(), Vec::<String>::new(), "it looks empty");
+    assert_ne!(reader.filenode(&name).await.unwrap(), before.filenode);
+    reader.end().await.unwrap();
+    sql.batch_execute("ALTER TABLE t DROP v").await.unwrap();
+    let mut reader = SnapshotReader::open(&config(&server), &snapshot).await.unwrap();
+    let error = lines(&mut reader, &both).await.unwrap_err();
+    assert_eq!(error.code(), "PG033", "{error}");
 }
 
 #[tokio::test]

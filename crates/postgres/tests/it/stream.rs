@@ -17,7 +17,7 @@ use crate::support::{
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR TABLE t";
 
 fn fast() -> Feedback {
-    Feedback { status_interval: Duration::from_millis(300) }
+    Feedback { status_interval: Duration::from_millis(300), ..Feedback::default() }
 }
 
 /// Why a stream ends.
@@ -62,7 +62,7 @@ async fn a_closed_stream_reports_its_last_position_and_frees_the_slot() {
     let server = server().await;
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
-    let slow = Feedback { status_interval: Duration::from_secs(10) };
+    let slow = Feedback::default();
     let (mut stream, _) = slot_and_stream(&config(&server), "s", slow).await;
     sql.batch_execute("INSERT INTO t VALUES (1, 'x')").await.unwrap();
     let mut seen = Seen::default();
@@ -82,7 +82,7 @@ async fn the_server_hears_from_us_while_the_consumer_does_not_read() {
     let server = start(options).await;
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
-    let feedback = Feedback { status_interval: Duration::from_mins(1) };
+    let feedback = Feedback { status_interval: Duration::from_mins(1), ..Feedback::default() };
     let (mut stream, _) = slot_and_stream(&config(&server), "s", feedback).await;
     // More than all buffers between the two hold, so that the reader stands still.
     let fill = "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i";
@@ -178,6 +178,13 @@ async fn the_end_of_the_server_is_transient() {
     let sql = session(&server).await;
     sql.batch_execute(TABLE).await.unwrap();
     let (mut stream, _) = slot_and_stream(&config(&server), "s", fast()).await;
+    // A walsender that is told to end before it streams does not end in good order.
+    eventually("the walsender streams", async || {
+        let streams = "select 1 from pg_stat_replication where state = 'streaming'";
+        let rows = sql.query(streams, &[]).await.unwrap();
+        (!rows.is_empty()).then_some(())
+    })
+    .await;
     server.restart(embedded::StopMode::Fast).await.unwrap();
     let error = end_of(&mut stream).await;
     assert_eq!((error.code(), error.class()), ("PG023", Class::Transient), "{error}");

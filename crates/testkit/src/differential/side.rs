@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{DEBEZIUM, OURS};
 use crate::connect::Client;
-use crate::connector::{Connector, ConnectorProcess};
+use crate::connector::{self, Connector, ConnectorProcess};
 use crate::session::Session;
 use crate::stack::{Database, MARKER_TABLE};
 use crate::tail::Tail;
@@ -106,29 +106,16 @@ impl Sides {
 
 /// The configuration both get.
 fn settings(database: &Database, publication: &str, prefix: &str) -> Map<String, Value> {
-    let settings = json!({
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "tasks.max": "1",
-        "plugin.name": "pgoutput",
-        "database.hostname": "127.0.0.1",
-        "database.port": database.port().to_string(),
-        "database.user": "postgres",
-        "database.password": "unused",
-        "database.dbname": database.name(),
-        "topic.prefix": prefix,
-        "slot.name": prefix,
+    let ours = json!({
         "publication.name": publication,
         "publication.autocreate.mode": "disabled",
-        "table.include.list": "public[.].*",
         "snapshot.mode": "no_data",
         // Truncations are compared too; both leave them out by default.
         "skipped.operations": "none",
-        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
         "key.converter.schemas.enable": "true",
-        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
         "value.converter.schemas.enable": "true",
     });
-    settings.as_object().cloned().unwrap_or_default()
+    connector::settings(database, prefix, ours)
 }
 
 /// Adds what makes Debezium fast enough for a run of many changes; none of it shows in an event.

@@ -1,20 +1,18 @@
 //! SIGKILLs at random moments, and how long the topics are silent after each.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Plan;
-use super::schema::TABLES;
+use super::newest::Newest;
 use super::writer::Progress;
+use super::{Plan, TRUNCATES};
 use crate::connector::{Connector, ConnectorProcess};
 use crate::stack::Database;
-use crate::tail::Tail;
 use crate::wait::{DEADLINE, Seen, eventually, unix_ms_now};
 use crate::{Failure, Result};
 
@@ -42,33 +40,20 @@ pub(super) struct Attack<'a> {
     _readers: JoinSet<Result<()>>,
 }
 
-/// The newest event a reader has read: when it was read, and when the connector made it.
-#[derive(Clone, Copy, Debug)]
-struct Newest {
-    read_at: Instant,
-    made_at_unix_ms: i64,
-    is_snapshot: bool,
-}
-
 impl<'a> Attack<'a> {
     pub(super) fn begin(database: &Database, plan: &'a Plan) -> Result<Self> {
         let mut connector = database
             .connector()?
             .set("topic.creation.default.partitions", &plan.partitions.to_string())
             .set("topic.creation.default.replication.factor", "1");
+        let truncates = if plan.truncates { &TRUNCATES[..] } else { &[] };
+        for (key, value) in truncates {
+            connector = connector.set(key, value);
+        }
         for (key, value) in &plan.settings {
             connector = connector.set(key, value);
         }
-        let (sender, newest) = watch::channel(Newest {
-            read_at: Instant::now(),
-            made_at_unix_ms: 0,
-            is_snapshot: false,
-        });
-        let mut readers = JoinSet::new();
-        for table in &TABLES {
-            let tail = database.tail(&format!("public.{}", table.name))?;
-            readers.spawn(follow(tail, sender.clone()));
-        }
+        let (newest, readers) = Newest::watch(database)?;
         let process = connector.start()?;
         Ok(Self {
             plan,
@@ -213,31 +198,5 @@ impl<'a> Attack<'a> {
             self.connector.slot()
         );
         session.text(&query).await
-    }
-}
-
-/// Reads a topic as it grows and tells of its newest event.
-async fn follow(mut tail: Tail, newest: watch::Sender<Newest>) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Envelope<'a> {
-        ts_ms: i64,
-        op: &'a str,
-    }
-    loop {
-        let Some(event) = tail.next(Instant::now() + DEADLINE).await? else {
-            continue;
-        };
-        let envelope = event
-            .value
-            .as_deref()
-            .and_then(|value| serde_json::from_slice::<Envelope<'_>>(value).ok());
-        if let Some(envelope) = envelope {
-            let made = Newest {
-                read_at: event.read_at,
-                made_at_unix_ms: envelope.ts_ms,
-                is_snapshot: envelope.op == "r",
-            };
-            newest.send_replace(made);
-        }
     }
 }

@@ -2,21 +2,23 @@
 //!
 //! Each streamed change has an identity: a row version for `c` and `u`, and for `d` the transaction and how many deletes of
 //! this key that transaction had made before. A transaction is either streamed as a whole or part of the snapshot as a
-//! whole; that is how the seam is checked.
+//! whole; that is how the seam is checked. A truncate belongs to all keys of its table: each change of a key must lie behind as many
+//! of them in the topic as in the journal.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use super::schema::{JournalEntry, TABLES};
+use crate::examples::Examples;
 
 /// One record of a topic, as far as it matters here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Index into [`TABLES`].
     pub table: usize,
-    /// Key in the journal's form.
+    /// Key in the journal's form; empty for `t`.
     pub key: String,
-    /// `r`, `c`, `u`, `d`, or `∅` for a tombstone.
+    /// `r`, `c`, `u`, `d`, `t`, or `∅` for a tombstone.
     pub operation: char,
     /// `source.txId`.
     pub xid: u64,
@@ -38,6 +40,8 @@ pub struct Verdict {
     pub expected_events: usize,
     /// Events that were streamed.
     pub streamed_events: usize,
+    /// Those of them that say a table was emptied.
+    pub truncates: usize,
     /// `r` events.
     pub snapshot_events: usize,
     /// `r` events of a key that had one already. Only a snapshot that was killed may repeat.
@@ -57,7 +61,7 @@ pub struct Verdict {
     /// Keys whose row was deleted after a snapshot that was killed had read it, without an event that says so.
     pub left_over: usize,
     /// The first few findings in words.
-    pub examples: Vec<String>,
+    pub examples: Examples<12>,
 }
 
 impl Verdict {
@@ -75,22 +79,17 @@ impl Verdict {
         .iter()
         .all(|count| *count == 0)
     }
-
-    fn example(&mut self, text: impl FnOnce() -> String) {
-        if self.examples.len() < 12 {
-            self.examples.push(text());
-        }
-    }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "{} changes committed, {} events to stream, {} streamed, {} snapshot rows ({} repeated)",
+            "{} changes committed, {} events to stream, {} streamed ({} truncates), {} snapshot rows ({} repeated)",
             self.journal_changes,
             self.expected_events,
             self.streamed_events,
+            self.truncates,
             self.snapshot_events,
             self.snapshot_repeats
         )?;
@@ -105,7 +104,7 @@ impl fmt::Display for Verdict {
             self.not_folding,
             self.left_over
         )?;
-        for example in &self.examples {
+        for example in self.examples.iter() {
             writeln!(formatter, "  {example}")?;
         }
         Ok(())
@@ -117,7 +116,7 @@ impl fmt::Display for Verdict {
 enum Identity {
     /// A row version, at its key: a key change writes one version, once.
     Version(i64),
-    /// The `n`-th delete of a key by one transaction.
+    /// The `n`-th delete of a key, or truncate of a table, by one transaction.
     Delete { xid: u64, n: usize },
 }
 
@@ -128,6 +127,8 @@ struct Step {
     identity: Identity,
     xid: u64,
     counter: Option<i64>,
+    /// Truncates of the table before it.
+    era: usize,
 }
 
 /// Compares. `seen` is in order per key; `tables` holds key, version and counter of every row at the end.
@@ -139,7 +140,7 @@ pub fn check(
     let mut verdict = Verdict { journal_changes: journal.len(), ..Verdict::default() };
     let streamed_xids: HashSet<u64> = seen
         .iter()
-        .filter(|seen| matches!(seen.operation, 'c' | 'u' | 'd'))
+        .filter(|seen| matches!(seen.operation, 'c' | 'u' | 'd' | 't'))
         .map(|seen| seen.xid)
         .collect();
     let actual = actual_steps(seen, &mut verdict);
@@ -160,20 +161,31 @@ pub fn check(
 fn expected_steps(journal: &[JournalEntry], streamed: &HashSet<u64>) -> HashMap<Key, Vec<Step>> {
     let mut steps: HashMap<Key, Vec<Step>> = HashMap::new();
     let mut deletes = DeleteNumbers::default();
+    let mut eras = [0; TABLES.len()];
     for entry in journal.iter().filter(|entry| streamed.contains(&entry.xid)) {
+        let era = eras[entry.table];
+        if entry.operation == 't' {
+            let key = (entry.table, String::new());
+            let identity = deletes.next(&key, entry.xid);
+            let step = Step { operation: 't', identity, xid: entry.xid, counter: None, era };
+            steps.entry(key).or_default().push(step);
+            eras[entry.table] += 1;
+            continue;
+        }
         let moved = entry.operation == 'u' && entry.old_key != entry.new_key;
         if let Some(old_key) = &entry.old_key
             && (entry.operation == 'd' || moved)
         {
             let key = (entry.table, old_key.clone());
             let identity = deletes.next(&key, entry.xid);
-            let step = Step { operation: 'd', identity, xid: entry.xid, counter: None };
+            let step = Step { operation: 'd', identity, xid: entry.xid, counter: None, era };
             steps.entry(key).or_default().push(step);
         }
         if let Some(new_key) = &entry.new_key {
             let operation = if moved { 'c' } else { entry.operation };
             let identity = Identity::Version(entry.version);
-            let step = Step { operation, identity, xid: entry.xid, counter: Some(entry.counter) };
+            let (xid, counter) = (entry.xid, Some(entry.counter));
+            let step = Step { operation, identity, xid, counter, era };
             steps.entry((entry.table, new_key.clone())).or_default().push(step);
         }
     }
@@ -196,7 +208,7 @@ pub(super) fn ideal_events(entry: &JournalEntry) -> Vec<Seen> {
         }
         (_, Some(new)) => vec![event(entry.operation, new)],
         (Some(old), None) => vec![event('d', old), event('∅', old)],
-        (None, None) => Vec::new(),
+        (None, None) => vec![event('t', "")],
     }
 }
 
@@ -205,12 +217,14 @@ fn actual_steps(seen: &[Seen], verdict: &mut Verdict) -> HashMap<Key, Vec<Step>>
     let mut steps: HashMap<Key, Vec<Step>> = HashMap::new();
     let mut deletes = DeleteNumbers::default();
     let mut awaiting_tombstone: HashSet<Key> = HashSet::new();
+    let mut eras = [0; TABLES.len()];
     for event in seen {
         let key = (event.table, event.key.clone());
+        let era = eras[event.table];
         let awaited = awaiting_tombstone.remove(&key);
         if awaited != (event.operation == '∅') {
             verdict.tombstones_wrong += 1;
-            verdict.example(|| {
+            verdict.examples.add(|| {
                 format!(
                     "{} {}: `{}` after a delete: {awaited}",
                     TABLES[key.0].name, key.1, event.operation
@@ -222,19 +236,24 @@ fn actual_steps(seen: &[Seen], verdict: &mut Verdict) -> HashMap<Key, Vec<Step>>
                 awaiting_tombstone.insert(key.clone());
                 deletes.next(&key, event.xid)
             }
+            ('t', _) => {
+                eras[event.table] += 1;
+                verdict.truncates += 1;
+                deletes.next(&key, event.xid)
+            }
             ('c' | 'u', Some(version)) => Identity::Version(version),
             _ => continue,
         };
         verdict.streamed_events += 1;
-        let step =
-            Step { operation: event.operation, identity, xid: event.xid, counter: event.counter };
+        let (operation, xid, counter) = (event.operation, event.xid, event.counter);
+        let step = Step { operation, identity, xid, counter, era };
         steps.entry(key).or_default().push(step);
     }
     verdict.tombstones_wrong += awaiting_tombstone.len();
     steps
 }
 
-/// Numbers the deletes of a key within one transaction.
+/// Numbers the deletes of a key, or the truncates of a table, within one transaction.
 #[derive(Default)]
 struct DeleteNumbers(HashMap<(Key, u64), usize>);
 
@@ -253,6 +272,7 @@ fn check_key(key: &Key, wanted: &[Step], found: &[Step], verdict: &mut Verdict) 
             wanted.identity == found.identity
                 && wanted.operation == found.operation
                 && wanted.xid == found.xid
+                && wanted.era == found.era
                 && (wanted.counter.is_none() || wanted.counter == found.counter)
         });
     if same {
@@ -276,7 +296,11 @@ fn check_key(key: &Key, wanted: &[Step], found: &[Step], verdict: &mut Verdict) 
         wanted.iter().enumerate().map(|(rank, step)| (&step.identity, rank)).collect();
     let ranks: Vec<usize> =
         first_of.iter().filter_map(|step| rank.get(&step.identity).copied()).collect();
-    let inversions = ranks.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    let eras: HashMap<&Identity, usize> =
+        wanted.iter().map(|step| (&step.identity, step.era)).collect();
+    let in_another_era =
+        first_of.iter().filter(|step| eras.get(&step.identity) != Some(&step.era)).count();
+    let inversions = ranks.windows(2).filter(|pair| pair[0] > pair[1]).count() + in_another_era;
     verdict.out_of_order += inversions;
     if before == (verdict.duplicates, verdict.lost, verdict.invented) && inversions == 0 {
         // The same changes in the same order, but with another operation, transaction or counter.
@@ -286,10 +310,10 @@ fn check_key(key: &Key, wanted: &[Step], found: &[Step], verdict: &mut Verdict) 
         steps
             .iter()
             .take(30)
-            .map(|step| format!("{}{:?}@{}", step.operation, step.identity, step.xid))
+            .map(|step| format!("{}{:?}@{}/{}", step.operation, step.identity, step.xid, step.era))
             .collect()
     };
-    verdict.example(|| {
+    verdict.examples.add(|| {
         format!(
             "{} {}: committed [{}] streamed [{}]",
             TABLES[key.0].name,
@@ -311,6 +335,9 @@ fn check_snapshot(
 ) {
     let mut state: BTreeMap<Key, i64> = BTreeMap::new();
     for entry in journal.iter().filter(|entry| !streamed.contains(&entry.xid)) {
+        if entry.operation == 't' {
+            state.retain(|(table, _), _| *table != entry.table);
+        }
         if let Some(old_key) = &entry.old_key {
             state.remove(&(entry.table, old_key.clone()));
         }
@@ -320,16 +347,25 @@ fn check_snapshot(
     }
     let mut read: HashSet<Key> = HashSet::new();
     let mut told: HashMap<Key, Option<i64>> = HashMap::new();
+    // A table that is emptied is empty at once, also for a snapshot from before.
+    let mut emptied: HashSet<Key> = HashSet::new();
     for event in seen {
         let key = (event.table, event.key.clone());
         match event.operation {
             'c' | 'u' => drop(told.insert(key, event.version)),
             'd' => drop(told.insert(key, None)),
+            't' => {
+                let of_table = |(table, _): &&Key| *table == event.table;
+                let keys: Vec<Key> =
+                    state.keys().chain(told.keys()).filter(of_table).cloned().collect();
+                emptied.extend(keys.iter().cloned());
+                told.extend(keys.into_iter().map(|key| (key, None)));
+            }
             'r' => {
                 let wanted = told.get(&key).copied().unwrap_or_else(|| state.get(&key).copied());
                 if event.version != wanted {
                     verdict.lost += 1;
-                    verdict.example(|| {
+                    verdict.examples.add(|| {
                         format!(
                             "{} {}: the snapshot has {:?}, not {wanted:?}",
                             TABLES[key.0].name, key.1, event.version
@@ -343,10 +379,11 @@ fn check_snapshot(
         }
     }
     for (key, version) in state {
-        let told_instead = verdict.snapshot_repeats > 0 && told.contains_key(&key);
+        let told_instead =
+            emptied.contains(&key) || verdict.snapshot_repeats > 0 && told.contains_key(&key);
         if !read.contains(&key) && !told_instead {
             verdict.lost += 1;
-            verdict.example(|| {
+            verdict.examples.add(|| {
                 format!(
                     "{} {}: version {version} is neither streamed nor in the snapshot",
                     TABLES[key.0].name, key.1
@@ -360,7 +397,9 @@ fn check_snapshot(
 fn check_fold(seen: &[Seen], tables: &[BTreeMap<String, (i64, i64)>], verdict: &mut Verdict) {
     let mut folded: Vec<HashMap<&str, &Seen>> = vec![HashMap::new(); tables.len()];
     for event in seen {
-        if event.version.is_some() {
+        if event.operation == 't' {
+            folded[event.table].clear();
+        } else if event.version.is_some() {
             folded[event.table].insert(&event.key, event);
         } else {
             folded[event.table].remove(event.key.as_str());
@@ -381,7 +420,9 @@ fn check_fold(seen: &[Seen], tables: &[BTreeMap<String, (i64, i64)>], verdict: &
                 verdict.not_folding += 1;
             }
             let name = TABLES[index].name;
-            verdict.example(|| format!("{name} {key}: the table has {row:?}, the topic {event:?}"));
+            verdict
+                .examples
+                .add(|| format!("{name} {key}: the table has {row:?}, the topic {event:?}"));
         }
     }
 }
@@ -469,6 +510,50 @@ mod tests {
         events.push(seen('c', "9", 7, Some(99)));
         let verdict = check(&journal(), &events, &tables());
         assert_eq!((verdict.invented, verdict.not_folding), (1, 1));
+    }
+
+    /// Two rows, a truncate, and one of the two again.
+    fn emptied() -> (Vec<JournalEntry>, Vec<Seen>) {
+        let journal = vec![
+            entry(1, 'c', None, Some("1"), 10),
+            entry(1, 'c', None, Some("2"), 11),
+            entry(2, 't', None, None, 0),
+            entry(3, 'c', None, Some("2"), 12),
+        ];
+        let events = vec![
+            seen('c', "1", 1, Some(10)),
+            seen('c', "2", 1, Some(11)),
+            seen('t', "", 2, None),
+            seen('c', "2", 3, Some(12)),
+        ];
+        (journal, events)
+    }
+
+    #[test]
+    fn a_truncate_ends_all_rows_of_its_table() {
+        let (journal, events) = emptied();
+        assert_eq!(events, journal.iter().flat_map(ideal_events).collect::<Vec<_>>());
+        let verdict = check(&journal, &events, &tables());
+        assert!(verdict.is_clean(), "{verdict}");
+    }
+
+    #[test]
+    fn a_truncate_that_is_missing_comes_twice_or_late_is_found() {
+        let (journal, events) = emptied();
+        let without = [&events[..2], &events[3..]].concat();
+        assert!(check(&journal, &without, &tables()).not_folding > 0);
+        let twice = [&events[..3], &events[2..]].concat();
+        assert!(!check(&journal, &twice, &tables()).is_clean());
+        let late = vec![events[0].clone(), events[1].clone(), events[3].clone(), events[2].clone()];
+        let verdict = check(&journal, &late, &tables());
+        assert_eq!((verdict.out_of_order, verdict.not_folding), (1, 1), "{verdict}");
+    }
+
+    #[test]
+    fn a_truncate_that_rolled_back_is_invented() {
+        let (journal, mut events) = emptied();
+        events.push(seen('t', "", 9, None));
+        assert!(check(&journal, &events, &tables()).invented > 0);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Each table has a key, a `version` that no other row version has, and a `counter` of the versions of its row. A trigger
 //! writes one journal row per row change, in the same transaction, so a rollback (also one to a savepoint) takes it back.
 //! The journal's `seq` grows in commit order for each key: a second transaction can touch a key only after the first has
-//! ended, because of the row's lock or the unique index.
+//! ended, because of the row's lock or the unique index. A TRUNCATE locks out all others until its transaction has ended, so its
+//! place among the changes of every key is known too.
 
 use crate::session::Session;
 use crate::{Failure, Result};
@@ -29,8 +30,12 @@ pub struct Table {
     pub update: &'static str,
 }
 
-/// A plain table, one with a composite key that logs whole old rows, one with values stored out of line.
-pub const TABLES: [Table; 3] = [
+/// The one of [`TABLES`] that is emptied now and then.
+pub(super) const SCRATCH: usize = 3;
+
+/// A plain table, one with a composite key that logs whole old rows, one with values stored out of line, and one that is emptied now
+/// and then where the run says so.
+pub const TABLES: [Table; 4] = [
     Table {
         name: "account",
         create: "create table public.account (id bigint primary key, balance numeric(12,2), note text",
@@ -60,6 +65,16 @@ pub const TABLES: [Table; 3] = [
         find: "id = md5(n::text)::uuid",
         change_key: "id = md5(n::text)::uuid",
         update: "title = title || '.'",
+    },
+    Table {
+        name: "scratch",
+        create: "create table public.scratch (id int primary key, note text",
+        key: "{row}.id::text",
+        columns: "id, note",
+        values: "n::int, 'scratch ' || n",
+        find: "id = n",
+        change_key: "id = n",
+        update: "note = note || '.'",
     },
 ];
 
@@ -135,7 +150,15 @@ pub(super) async fn create(session: &Session, rows: u64) -> Result<()> {
                    return null;
                  end $$;
                  create trigger journal after insert or update or delete on public.{name}
-                   for each row execute function oracle.journal_{name}()",
+                   for each row execute function oracle.journal_{name}();
+                 create function oracle.journal_{name}_emptied() returns trigger language plpgsql as $$
+                 begin
+                   insert into oracle.journal(xid, table_name, operation, version, counter)
+                     values (pg_current_xact_id()::text::bigint, '{name}', 't', 0, 0);
+                   return null;
+                 end $$;
+                 create trigger emptied after truncate on public.{name}
+                   for each statement execute function oracle.journal_{name}_emptied()",
                 table.create
             ))
             .await?;
@@ -151,15 +174,15 @@ pub struct JournalEntry {
     pub xid: u64,
     /// Index into [`TABLES`].
     pub table: usize,
-    /// `c`, `u` or `d`.
+    /// `c`, `u`, `d`, or `t` for a table that was emptied.
     pub operation: char,
-    /// Key before; absent for `c`.
+    /// Key before; absent for `c` and `t`.
     pub old_key: Option<String>,
-    /// Key after; absent for `d`.
+    /// Key after; absent for `d` and `t`.
     pub new_key: Option<String>,
-    /// Version written, or the version deleted.
+    /// Version written, or the version deleted; 0 for `t`.
     pub version: i64,
-    /// Counter written, or the counter deleted.
+    /// Counter written, or the counter deleted; 0 for `t`.
     pub counter: i64,
 }
 

@@ -1,12 +1,13 @@
 //! Writers: sessions that change the oracle's tables at random, all the same rows at the same time.
 //!
-//! In: a seed. Out: transactions with savepoints and rollbacks, single and multi-row statements, COPY, key changes, a few
+//! In: a seed. Out: transactions with savepoints and rollbacks, single and multi-row statements, COPY, key changes, TRUNCATE, a few
 //! big transactions, deadlocks and unique violations as they come. What PostgreSQL refuses is rolled back; the journal
 //! tells what was committed. The choices depend on the seed alone, the interleaving does not.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::SinkExt;
@@ -14,10 +15,11 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use super::schema::{TABLES, Table};
+use super::schema::{SCRATCH, TABLES, Table};
 use crate::Result;
 use crate::session::Session;
 use crate::stack::Database;
+use crate::wait::{DEADLINE, LOOK_AGAIN_AFTER};
 
 /// What all writers share.
 #[derive(Debug)]
@@ -30,10 +32,31 @@ pub(super) struct Progress {
     pub(super) rolled_back: AtomicU64,
     /// Transactions that were committed.
     pub(super) committed: AtomicU64,
+    /// Nobody writes for now.
+    pub(super) paused: AtomicBool,
+}
+
+impl Progress {
+    fn goes_on(&self) -> bool {
+        self.changes.load(Ordering::Relaxed) < self.changes_wanted.load(Ordering::Relaxed)
+    }
+}
+
+/// How a writer goes about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Between two transactions.
+    pub(crate) pause: Duration,
+    /// A session that ended is opened again, and what was open in it is forgotten.
+    pub(crate) outlives_faults: bool,
+    /// It empties a table now and then. The connector then needs the settings of [`TRUNCATES`](super::TRUNCATES).
+    pub(crate) truncates: bool,
 }
 
 /// One writing session.
 pub(super) struct Writer {
+    database: Database,
+    manner: Manner,
     session: Session,
     random: StdRng,
     keys: u64,
@@ -46,6 +69,12 @@ const BIG_CHANCE: f64 = 0.001;
 const BIG_ROWS: std::ops::Range<u64> = 500..3000;
 const ROLLBACK_CHANCE: f64 = 0.06;
 const SAVEPOINT_CHANCE: f64 = 0.25;
+const TRUNCATE_CHANCE: f64 = 0.01;
+
+const PREPARATION: &str = "set deadlock_timeout = '10ms'; set synchronous_commit = off";
+
+/// A server that is away comes back within this time.
+const AWAY_MAX: Duration = DEADLINE.saturating_mul(3);
 
 impl Writer {
     /// Writer `number` of a run; `keys` is the number of keys all writers fight for.
@@ -55,9 +84,10 @@ impl Writer {
         number: u64,
         keys: u64,
     ) -> Result<Self> {
-        let session =
-            database.with("set deadlock_timeout = '10ms'; set synchronous_commit = off").await?;
+        let session = database.with(PREPARATION).await?;
         Ok(Self {
+            database: database.clone(),
+            manner: Manner::default(),
             session,
             random: StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(number)),
             keys,
@@ -66,23 +96,51 @@ impl Writer {
         })
     }
 
+    /// The same writer in another manner.
+    pub(super) fn in_manner(mut self, manner: Manner) -> Self {
+        self.manner = manner;
+        self
+    }
+
     /// Writes until all writers together have made enough changes.
     pub(super) async fn run(mut self, progress: Arc<Progress>) -> Result<()> {
-        while progress.changes.load(Ordering::Relaxed)
-            < progress.changes_wanted.load(Ordering::Relaxed)
-        {
-            let changes = self.transaction().await?;
-            match changes {
-                Some(changes) => {
+        while progress.goes_on() {
+            if progress.paused.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+            match self.transaction().await {
+                Ok(Some(changes)) => {
                     progress.changes.fetch_add(changes, Ordering::Relaxed);
                     progress.committed.fetch_add(1, Ordering::Relaxed);
                 }
-                None => {
+                Ok(None) => {
                     progress.rolled_back.fetch_add(1, Ordering::Relaxed);
                 }
+                Err(_) if self.manner.outlives_faults => self.reconnect().await?,
+                Err(failure) => return Err(failure),
+            }
+            if !self.manner.pause.is_zero() {
+                tokio::time::sleep(self.manner.pause).await;
             }
         }
         Ok(())
+    }
+
+    async fn reconnect(&mut self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            match self.database.with(PREPARATION).await {
+                Ok(session) => {
+                    self.session = session;
+                    return Ok(());
+                }
+                Err(failure) if began.elapsed() > AWAY_MAX => {
+                    return Err(failure.during("a writer"));
+                }
+                Err(_) => tokio::time::sleep(LOOK_AGAIN_AFTER).await,
+            }
+        }
     }
 
     /// One transaction; the number of row changes it committed, or `None` if it was rolled back.
@@ -160,6 +218,9 @@ impl Writer {
 
     /// One statement; how many rows it changed, or `None` if PostgreSQL refused it.
     async fn statement(&mut self) -> Result<Option<u64>> {
+        if self.manner.truncates && self.random.random_bool(TRUNCATE_CHANCE) {
+            return self.truncate().await;
+        }
         let table = self.table();
         let name = table.name;
         let number = self.random.random_range(1..=self.keys);
@@ -193,6 +254,16 @@ impl Writer {
         };
         match self.session.execute(sql.as_str(), &[]).await {
             Ok(rows) => Ok(Some(rows)),
+            Err(error) if error.as_db_error().is_some() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Empties a table. Whoever has changed it keeps it locked until the end of the transaction: deadlocks are usual.
+    async fn truncate(&mut self) -> Result<Option<u64>> {
+        let sql = format!("truncate public.{}", TABLES[SCRATCH].name);
+        match self.session.execute(sql.as_str(), &[]).await {
+            Ok(_) => Ok(Some(1)),
             Err(error) if error.as_db_error().is_some() => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -25,10 +25,23 @@ const WORK: [&str; 9] = [
     "truncate child",
 ];
 
-/// A connector that was stopped before anything was written.
-async fn stopped(database: &Database, name: &str, mode: &str) -> Result<Connector> {
+/// Batches from a megabyte on, where the mode has any.
+fn reads(mode: &str) -> [(&str, &str); 3] {
+    [
+        ("tributary.read.mode", mode),
+        ("tributary.read.batch.behind.bytes", "1048576"),
+        ("tributary.read.batch.bytes.max", "1048576"),
+    ]
+}
+
+/// A connector that was stopped before anything was written, with these keys beside those that show every record's place.
+pub(crate) async fn stopped(
+    database: &Database,
+    name: &str,
+    more: &[(&str, &str)],
+) -> Result<Connector> {
     let name = format!("{}_{name}", database.name());
-    let connector = database
+    let mut connector = database
         .connector()?
         .named(&name)
         .set("snapshot.mode", "no_data")
@@ -36,17 +49,17 @@ async fn stopped(database: &Database, name: &str, mode: &str) -> Result<Connecto
         .set("topic.prefix", &name)
         .set("provide.transaction.metadata", "true")
         .set("skipped.operations", "none")
-        .set("tributary.event.id.header.enabled", "true")
-        .set("tributary.read.mode", mode)
-        .set("tributary.read.batch.behind.bytes", "1048576")
-        .set("tributary.read.batch.bytes.max", "1048576");
+        .set("tributary.event.id.header.enabled", "true");
+    for (key, value) in more {
+        connector = connector.set(key, value);
+    }
     let mut process = connector.start_streaming().await?;
     process.terminate().await?;
     Ok(connector)
 }
 
 /// Everything of a record that does not tell who made it when.
-fn essence(event: &Event, prefix: &str) -> String {
+pub(crate) fn essence(event: &Event, prefix: &str) -> String {
     let text = |bytes: &Option<Vec<u8>>| {
         let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or(b"none")).into_owned();
         text.replace(prefix, "PREFIX")
@@ -97,8 +110,8 @@ async fn records_are_the_same_whichever_way_the_slot_was_read() -> Result<()> {
              create table child (id int primary key); insert into child values (1)",
         )
         .await?;
-    let streamed = stopped(&database, "s", "stream").await?;
-    let batched = stopped(&database, "b", "auto").await?;
+    let streamed = stopped(&database, "s", &reads("stream")).await?;
+    let batched = stopped(&database, "b", &reads("auto")).await?;
     session.run("insert into child values (2)").await?;
     for statement in WORK {
         session.run(statement).await?;

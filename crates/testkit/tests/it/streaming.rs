@@ -168,6 +168,7 @@ async fn a_transaction_larger_than_the_memory_arrives_whole_with_one_commit_lsn(
         wrong += u64::from(event.key_payload()["id"].as_u64() != expected.next());
         let source = &event.payload()["source"];
         places.insert((source["txId"].as_u64(), commit_lsn(source)));
+        Ok(())
     })
     .await?;
     assert_eq!((wrong, expected.next()), (0, None));

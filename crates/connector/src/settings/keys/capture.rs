@@ -129,7 +129,7 @@ pub(super) const SNAPSHOT: &[Key] = &[
     supported(
         "snapshot.mode",
         "initial",
-        "`initial`: copy the tables once, then stream; `initial_only`: copy and end; `no_data` (older: `never`): stream only; `always`: copy at every start, after what the slot has; `when_needed`: as `initial`, and again when the source no longer has what the checkpoint needs (`tributary.gap.policy=resnapshot`).",
+        "`initial`: copy the tables once, then stream; `initial_only`: copy and end; `no_data` (older: `never`): stream only; `always`: copy at every start, after what the slot has; `when_needed`: as `initial`, and again when the source no longer has what the checkpoint needs (`tributary.gap.policy=resnapshot`); `configuration_based`: as its flags say.",
     ),
     supported(
         "snapshot.max.threads",
@@ -138,10 +138,10 @@ pub(super) const SNAPSHOT: &[Key] = &[
     ),
     needs_nothing("snapshot.max.threads.multiplier", "1", "tables are cut into chunks by size"),
     needs_nothing("legacy.snapshot.max.threads", "false", "tables are cut into chunks by size"),
-    needs_nothing(
+    supported(
         "snapshot.tables.order.by.row.count",
         "disabled",
-        "chunks of all tables share the readers, so the order does not change the duration",
+        "`descending` reads the tables with most rows first, `ascending` those with fewest, by the planner's estimate; `disabled` in the order of their names.",
     ),
     needs_nothing(
         "snapshot.fetch.size",
@@ -155,7 +155,11 @@ pub(super) const SNAPSHOT: &[Key] = &[
         "serializable",
         "all readers share the snapshot that the slot exported; no weaker or stronger one joins the stream without a gap",
     ),
-    not_yet("snapshot.delay.ms", "0", "start the connector later"),
+    supported(
+        "snapshot.delay.ms",
+        "0",
+        "How long a start waits before it reads tables. The slot of a new connector is made afterwards.",
+    ),
     supported(
         "snapshot.include.collection.list",
         "",
@@ -179,7 +183,31 @@ pub(super) const SNAPSHOT: &[Key] = &[
         "leave it out: the exported snapshot needs no locks",
     ),
     not_yet("snapshot.mode.custom.name", "", "use one of the named snapshot modes"),
-    not_yet("snapshot.mode.configuration.based.<flag>", "", "use one of the named snapshot modes"),
+    supported(
+        "snapshot.mode.configuration.based.snapshot.data",
+        "false",
+        "With `snapshot.mode=configuration_based`: tables are read at every start; once, if the connector does not stream.",
+    ),
+    supported(
+        "snapshot.mode.configuration.based.start.stream",
+        "false",
+        "With `snapshot.mode=configuration_based`: the connector streams.",
+    ),
+    supported(
+        "snapshot.mode.configuration.based.snapshot.on.data.error",
+        "false",
+        "With `snapshot.mode=configuration_based`: a gap is closed by a new snapshot, as with `when_needed`; it needs `snapshot.data` too.",
+    ),
+    needs_nothing(
+        "snapshot.mode.configuration.based.snapshot.schema",
+        "false",
+        "the structure of a table comes with the stream",
+    ),
+    needs_nothing(
+        "snapshot.mode.configuration.based.snapshot.on.schema.error",
+        "false",
+        "there is no history of schemas that could be broken",
+    ),
     needs_nothing(
         "internal.snapshot.scan.all.columns.force",
         "false",

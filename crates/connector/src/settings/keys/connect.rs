@@ -18,7 +18,7 @@ pub(super) const CONNECTOR: &[Key] = &[
     needs_nothing(
         "config.action.reload",
         "restart",
-        "no configuration providers are in use whose values could change",
+        "references are looked up at the start and on SIGHUP",
     ),
     not_yet(
         "header.converter",
@@ -59,7 +59,7 @@ pub(super) const DELIVERY: &[Key] = &[
     supported(
         "retriable.restart.connector.wait.ms",
         "10000",
-        "Longest wait before a fault is retried; waits begin at 100 ms and double, with jitter.",
+        "Longest wait before a fault is retried; waits begin at 100 ms and grow by half each time, with jitter. A server that is not there at all is looked for at least every 2 s.",
     ),
     supported(
         "errors.max.retries",

@@ -27,7 +27,11 @@ pub(super) const KEYS: &[Key] = &[
     supported("database.sslkey", "", "File with its private key (PEM or PKCS#8 DER)."),
     supported("database.sslpassword", "", "Password of the private key. Never logged."),
     supported("database.sslrootcert", "", "File with the certificate authorities to trust (PEM)."),
-    supported("database.tcpKeepAlive", "true", "TCP keepalive on all connections."),
+    supported(
+        "database.tcpKeepAlive",
+        "true",
+        "TCP keepalive on all connections: after 30 s of silence, each 5 s, given up after 6; `keepalives_idle`, `keepalives_interval` and `keepalives_count` of `tributary.source.url` change it.",
+    ),
     supported(
         "database.initial.statements",
         "",
@@ -39,10 +43,10 @@ pub(super) const KEYS: &[Key] = &[
         "`application_name` of all sessions; the connector's name without it.",
     ),
     supported("database.connectTimeout", "10", "Seconds to wait for a connection."),
-    needs_nothing(
+    supported(
         "database.query.timeout.ms",
         "600000",
-        "catalog queries carry their own deadline; copying a table may take as long as it takes",
+        "How long the answer to a statement may take; then the session is given up and the connector takes over again. What waits for other sessions (the making of a slot) and the copying of a table may take longer, as long as another session finds the server alive each time this has passed.",
     ),
     needs_nothing(
         "database.autosave",
@@ -52,7 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     needs_nothing(
         "database.socketTimeout",
         "",
-        "a connection that is silent for longer than the server's keepalive interval is given up",
+        "a silent connection is given up after `tributary.wal.receiver.timeout.ms`, an answer after `database.query.timeout.ms`, and a vanished peer after the `tcp_user_timeout` of `tributary.source.url`",
     ),
     needs_nothing("database.loginTimeout", "", "see `database.connectTimeout`"),
     needs_nothing("database.server.id", "", "a MySQL key; Debezium ignores it too"),

@@ -2,15 +2,9 @@
 
 use super::{Key, needs_nothing, not_yet, renamed};
 
-const CHANNEL: &str = "leave it out: signals come through the table of `signal.data.collection`";
-const EMITTED: &str = "a signal is a row of the source; nothing is sent that could fail";
+const EMITTED: &str = "signals are read; none is sent that could fail";
 
 pub(super) const KEYS: &[Key] = &[
-    not_yet("signal.kafka.topic", "", CHANNEL),
-    not_yet("signal.kafka.<option>", "", CHANNEL),
-    not_yet("signal.consumer.<option>", "", CHANNEL),
-    not_yet("signal.file", "file-signals.txt", CHANNEL),
-    needs_nothing("signal.poll.interval.ms", "5000", "signals come with the stream"),
     needs_nothing("signal.emit.failure.max.retries", "0", EMITTED),
     needs_nothing("signal.emit.failure.backoff.ms", "10000", EMITTED),
     needs_nothing("custom.metric.tags", "", "there is no JMX; figures carry the connector's name"),

@@ -16,8 +16,8 @@ use super::chunk::{COPY_HEADER_BYTES, CopyMessage, copy_message, is_begin, is_co
 use super::copy::standing_of;
 use super::pace::Standing;
 use crate::session::{
-    COPY_DATA, HEADER_BYTES, frame_len, impossible_length, server_error, server_notice, text_row,
-    unexpected,
+    COPY_DATA, HEADER_BYTES, cut, frame_len, impossible_length, server_error, server_notice,
+    text_row, unexpected,
 };
 use crate::sqlstate::stream_warning;
 use crate::{PostgresError, ServerError};
@@ -132,19 +132,28 @@ impl Batch {
 
     /// The rows that may be handed on.
     pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Bytes {
-        let rows = buffer.split_to(self.complete).freeze();
+        let rows = cut(buffer, self.complete).freeze();
         self.bytes += u64::try_from(rows.len()).unwrap_or_default();
         self.walked -= self.complete;
         self.complete = 0;
         rows
     }
 
-    /// A message that is not a row stands at the front. Says whether the batch is over.
+    /// A message of this length that is not a row stands behind the rows walked over. Says whether the batch is over.
     pub(super) fn other_message(
         &mut self,
-        frame: &mut BytesMut,
+        buffer: &mut BytesMut,
+        length: usize,
         publications: &str,
     ) -> Result<bool, PostgresError> {
+        // In front of it a Begin may wait for what follows.
+        let mut behind = buffer.split_off(self.walked);
+        let mut frame = behind.split_to(length);
+        buffer.unsplit(behind);
+        self.heed(&mut frame, publications)
+    }
+
+    fn heed(&mut self, frame: &mut BytesMut, publications: &str) -> Result<bool, PostgresError> {
         if frame.first() == Some(&COPY_DATA) {
             return Ok(false);
         }
@@ -241,6 +250,19 @@ mod tests {
         buffer.extend_from_slice(&copy_data(&row(5, b"O")));
         assert!(matches!(batch.walk(&mut buffer), Ok(Next::Incomplete(_))));
         assert_eq!(batch.complete, buffer.len());
+    }
+
+    #[test]
+    fn an_error_behind_a_begin_is_read_as_one() {
+        let begin = copy_data(&[header(), row(5, b"B")].concat());
+        let fields = b"SFATAL\0C57P01\0Mterminating\0\0";
+        let length = u32::try_from(fields.len() + 4).unwrap();
+        let error = [&b"E"[..], &length.to_be_bytes(), fields].concat();
+        let mut buffer = BytesMut::from(&[begin, error].concat()[..]);
+        let mut batch = batch();
+        let Ok(Next::Other(length)) = batch.walk(&mut buffer) else { panic!("an error came") };
+        assert!(!batch.other_message(&mut buffer, length, "p").unwrap());
+        assert_eq!(batch.refused.unwrap().sqlstate, "57P01");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod chunk;
 mod coming;
 mod copy;
+pub(super) mod fuzzing;
 mod pace;
 mod reader;
 

@@ -20,7 +20,7 @@ use super::copy::SlotCopy;
 use super::pace::{Brought, Pace, Portion, Standing};
 use super::{BatchItem, BatchLimits, BatchesEnd};
 use crate::PostgresError;
-use crate::session::unexpected;
+use crate::session::{Session, unexpected, while_it_lives};
 use crate::sqlstate::statement_error;
 
 /// Less room than this in the buffer is not worth a system call.
@@ -123,16 +123,19 @@ impl Reader {
                 Next::Incomplete(missing) => {
                     let wire = &mut self.copy.session.wire;
                     if wire.unread.capacity() - wire.unread.len() < ROOM_BYTES_MIN.max(missing) {
-                        wire.unread.reserve(CHUNK_BYTES.max(missing));
+                        // With room to spare at the end of a large row: a buffer that is too small by little doubles.
+                        wire.unread.reserve(CHUNK_BYTES + missing);
                     }
-                    wire.receive(DURING).await?;
+                    let Session { wire, facts, config } = &mut self.copy.session;
+                    while_it_lives(config, facts, wire.receive(DURING)).await?;
                 }
                 // The server has sent all rows, so it need not be spared. They go first, so that an error comes after all that
                 // was received.
                 Next::Other(_) if batch.complete > 0 => self.hand_on(&mut batch, false).await?,
                 Next::Other(length) => {
-                    let mut frame = self.copy.session.wire.unread.split_to(length);
-                    if batch.other_message(&mut frame, &self.copy.publications())? {
+                    let publications = self.copy.publications();
+                    let unread = &mut self.copy.session.wire.unread;
+                    if batch.other_message(unread, length, &publications)? {
                         break;
                     }
                 }

@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use connector::settings::Settings;
 use envelope::{Notice, TablePlan};
 use postgres::catalog::{self, TableSummary};
 use postgres::{Connection, PostgresError, TableName};
 
 use super::{Finding, Severity, failure, finding};
+use crate::settings::Settings;
+use crate::shape;
 
 pub(super) async fn check(
     connection: &Connection,
@@ -23,7 +24,7 @@ pub(super) async fn check(
         let Some(description) = catalog::describe_table(connection, table.oid).await? else {
             continue;
         };
-        match TablePlan::compile(connector::table_of(&description, settings), &encoder) {
+        match TablePlan::compile(shape::table_of(&description, settings), &encoder) {
             Ok(plan) => findings.extend(plan.notices().iter().map(warning)),
             Err(error) => {
                 findings.push(failure(&description.table_name().to_string(), &error));
@@ -44,7 +45,7 @@ pub(super) async fn read_by_snapshot(
         let Some(description) = catalog::describe_table(connection, table.oid).await? else {
             continue;
         };
-        let columns = connector::read_by_snapshot(&description, settings).columns;
+        let columns = shape::read_by_snapshot(&description, settings).columns;
         let columns = columns.into_iter().map(|column| column.name).collect();
         read.insert(table.table_name(), columns);
     }

@@ -1,0 +1,4 @@
+//! Runs [`fuzzed::checkpoint`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::checkpoint(bytes));

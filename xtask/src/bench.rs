@@ -1,0 +1,107 @@
+//! `cargo xtask bench`: how fast the connector is, beside what PostgreSQL itself can do.
+//!
+//! In: numbers. Out: JSON on standard output, a table for people on standard error. Never: the work itself, which is in
+//! `testkit`.
+
+use clap::{Subcommand, ValueEnum};
+use testkit::stack::Stack;
+use testkit::{Result, connector, copy_bench, drain, transactions_bench};
+
+use crate::output::{narrate, print};
+
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// Read a waiting slot into Kafka, beside `pg_recvlogical` on the same WAL
+    Drain {
+        /// Row changes, in transactions of ten
+        #[arg(long, default_value_t = 1_000_000)]
+        changes: u64,
+        /// Runs over the same WAL
+        #[arg(long, default_value_t = 1)]
+        runs: u32,
+        /// Connector settings, as `key=value`
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+        settings: Vec<(String, String)>,
+    },
+    /// Read whole tables into Kafka, beside COPY of the same tables
+    Snapshot {
+        /// Rows of the table of nine columns
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// Rows of the table of two columns; 0 leaves it out
+        #[arg(long, default_value_t = 10_000_000)]
+        narrow: u64,
+        /// `snapshot.max.threads`
+        #[arg(long, default_value_t = 2)]
+        threads: u32,
+        /// How often each is measured, in turns
+        #[arg(long, default_value_t = 1)]
+        runs: u32,
+        /// Who else reads the table of nine columns into Kafka
+        #[arg(long)]
+        vs: Option<Peer>,
+        /// Settings of our connector, as `key=value`
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+        settings: Vec<(String, String)>,
+    },
+    /// Commit large transactions under a running connector, with and without streaming before the commit
+    Transactions {
+        /// Rows of one transaction; 0 leaves it out
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// Transactions that are open at once; 0 leaves them out
+        #[arg(long, default_value_t = 100)]
+        open: u64,
+        /// Rows of each of them
+        #[arg(long, default_value_t = 100_000)]
+        open_rows: u64,
+        /// Bytes of one value; 0 leaves it out
+        #[arg(long, default_value_t = 200_000_000)]
+        wide_bytes: u64,
+        /// How often each is measured
+        #[arg(long, default_value_t = 1)]
+        runs: u32,
+        /// Connector settings, as `key=value`
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+        settings: Vec<(String, String)>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    /// Debezium on Kafka Connect, tuned
+    Debezium,
+}
+
+pub(crate) async fn run(bench: Bench) -> Result<()> {
+    connector::use_binary(connector::build(true)?)?;
+    let stack = Stack::start(&[("max_wal_size", "4GB"), ("checkpoint_timeout", "30min")]).await?;
+    let (table, json) = match bench {
+        Bench::Drain { changes, runs, settings } => {
+            let plan = drain::Plan { changes, runs, settings };
+            let report = drain::run(&stack, &plan, &narrate).await?;
+            (report.to_string(), serde_json::to_string_pretty(&report)?)
+        }
+        Bench::Snapshot { rows, narrow, threads, runs, vs, settings } => {
+            let plan = copy_bench::Plan {
+                rows,
+                narrow_rows: narrow,
+                threads,
+                runs,
+                debezium: vs == Some(Peer::Debezium),
+                settings,
+            };
+            let report = copy_bench::run(&stack, &plan, &narrate).await?;
+            (report.to_string(), serde_json::to_string_pretty(&report)?)
+        }
+        Bench::Transactions { rows, open, open_rows, wide_bytes, runs, settings } => {
+            let plan =
+                transactions_bench::Plan { rows, open, open_rows, wide_bytes, runs, settings };
+            let report = transactions_bench::run(&stack, &plan, &narrate).await?;
+            (report.to_string(), serde_json::to_string_pretty(&report)?)
+        }
+    };
+    narrate(&table);
+    print(&json);
+    stack.stop().await
+}
