@@ -2,14 +2,14 @@
 //!
 //! In: the new row of an insert or update. Out: the same row, with values stored out of line that did not change (and NULLs,
 //! if wanted) as the table has them now.
-//! "Now" is later than the change: the value may be one that a later change brings again. REPLICA IDENTITY FULL has no such
-//! race; this exists for configurations that ask for it.
+//! "Now" is after the change, once its transaction can be seen: the value may be one that a later change brings again. REPLICA
+//! IDENTITY FULL has no such race; this exists for configurations that ask for it.
 //! Never: in a snapshot, whose rows are whole.
 //! Source: Debezium documentation, "Reselect columns post processor".
 
 use envelope::Table;
 use pgoutput::{ReplicaIdentity, TupleValue};
-use postgres::{Connection, TableName, quote_identifier, quote_literal};
+use postgres::{Class, Connection, TableName, quote_identifier, quote_literal};
 use tracing::warn;
 
 use crate::append::Row;
@@ -25,7 +25,18 @@ pub(crate) struct Reselect {
     columns: Vec<(usize, String)>,
     unavailable: bool,
     nulls: bool,
-    fails: bool,
+    failure: OnFailure,
+}
+
+/// What a query that fails, or finds no row, means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnFailure {
+    /// The connector ends.
+    End,
+    /// A warning; the event goes out without.
+    Warn,
+    /// The row or the column is gone by now, and the stream will tell; only what may pass ends the connector.
+    Gone,
 }
 
 /// Values read again, by the index of their column.
@@ -55,8 +66,46 @@ impl Reselect {
             columns,
             unavailable: settings.unavailable,
             nulls: settings.nulls,
-            fails: settings.fails,
+            failure: if settings.fails { OnFailure::End } else { OnFailure::Warn },
         })
+    }
+
+    /// Every captured value that the stream leaves out because it is stored out of line and did not change; by what tells the row in
+    /// the stream. `None` if the stream tells rows by all their values: then it leaves nothing out.
+    pub(crate) fn lacking(table: &Table) -> Option<Self> {
+        let named = |index: usize| (index, table.columns[index].name.clone());
+        let identity =
+            matches!(table.replica_identity, ReplicaIdentity::Default | ReplicaIdentity::Index);
+        let column = |index: &usize| &table.columns[*index];
+        let all = 0..table.columns.len();
+        let key: Vec<_> =
+            all.clone().filter(|index| column(index).is_identity).map(named).collect();
+        let wanted = |index: &usize| column(index).captured && !column(index).is_identity;
+        let columns: Vec<_> = all.filter(wanted).map(named).collect();
+        (identity && !key.is_empty() && !columns.is_empty()).then(|| Self {
+            table: TableName::new(&table.schema, &table.name),
+            key,
+            columns,
+            unavailable: true,
+            nulls: false,
+            failure: OnFailure::Gone,
+        })
+    }
+
+    /// Whether a row has to be read again.
+    pub(crate) fn lacks(&self, before: &Row<'_>, after: &Row<'_>) -> bool {
+        self.columns.iter().any(|&(index, _)| self.lacks_value(index, before, after))
+    }
+
+    fn lacks_value(&self, index: usize, before: &Row<'_>, after: &Row<'_>) -> bool {
+        match after[index] {
+            TupleValue::UnchangedToast => {
+                let known = before.get(index).is_some_and(|old| matches!(old, TupleValue::Text(_)));
+                self.unavailable && !known
+            }
+            TupleValue::Null => self.nulls,
+            TupleValue::Text(_) | TupleValue::Binary(_) => false,
+        }
     }
 
     /// Reads again what `after` lacks and `before` does not have either.
@@ -68,15 +117,11 @@ impl Reselect {
         before: &Row<'_>,
         after: &Row<'_>,
     ) -> Result<Reselected, ConnectorError> {
-        let lacking = |&&(index, _): &&(usize, String)| match after[index] {
-            TupleValue::UnchangedToast => {
-                let known = before.get(index).is_some_and(|old| matches!(old, TupleValue::Text(_)));
-                self.unavailable && !known
-            }
-            TupleValue::Null => self.nulls,
-            TupleValue::Text(_) | TupleValue::Binary(_) => false,
-        };
-        let columns: Vec<&(usize, String)> = self.columns.iter().filter(lacking).collect();
+        let columns: Vec<&(usize, String)> = self
+            .columns
+            .iter()
+            .filter(|&&(index, _)| self.lacks_value(index, before, after))
+            .collect();
         let Some(query) = self.query(&columns, after) else {
             return Ok(Reselected::default());
         };
@@ -85,6 +130,7 @@ impl Reselect {
                 let indexes = columns.into_iter().map(|&(index, _)| index);
                 Ok(Reselected(indexes.zip(values).collect()))
             }
+            Ok(None) if self.failure == OnFailure::Gone => Ok(Reselected::default()),
             Ok(None) => {
                 warn!(
                     "a row of {} is gone already: its event goes out without the values the stream does not carry",
@@ -92,7 +138,10 @@ impl Reselect {
                 );
                 Ok(Reselected::default())
             }
-            Err(error) if self.fails => Err(error.into()),
+            Err(error) if self.failure == OnFailure::End => Err(error.into()),
+            Err(error) if self.failure == OnFailure::Gone && error.class() != Class::Definite => {
+                Err(error.into())
+            }
             Err(error) => {
                 warn!(
                     "reading columns of {} again failed, the event goes out without: {error}",

@@ -5,16 +5,17 @@
 //! Never: a fact of the catalog that is newer than the stream; [`resolve`] decides that.
 
 mod described;
+mod visible;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use envelope::{EncoderSettings, Notice, Table, TablePlan};
 use kafka::Transaction;
 use pgoutput::{Lsn, Oid, Relation, RelationColumn, Xid};
 use postgres::Connection;
 use postgres::catalog::{self, ColumnDescription, TableDescription, TypeDescription};
+use tokio::sync::OnceCell;
 use tracing::{debug, info};
 
 use crate::error::ConnectorError;
@@ -23,14 +24,11 @@ use crate::history::log::History;
 use crate::history::order::{Order, Point};
 use crate::history::reading::{Reading, writers};
 use crate::history::resolve::{Certainty, Evidence, resolve};
+use crate::measure::{Tallies, Tally};
 use crate::reselect::Reselect;
 use crate::settings::Settings;
 use crate::shape;
 use crate::topics::Topics;
-
-/// A transaction that is in the log becomes visible at once, unless it waits for a synchronous standby; that may take long.
-const VISIBLE_WITHIN: Duration = Duration::from_secs(1);
-const VISIBLE_PAUSE: Duration = Duration::from_millis(2);
 
 /// What to do with the changes of one relation.
 #[derive(Debug)]
@@ -50,6 +48,10 @@ pub(crate) struct CapturedTable {
     pub(crate) topic: kafka::Topic,
     /// `post.processors`: what to read again when the stream does not carry it.
     pub(crate) reselects: Vec<Reselect>,
+    /// What to read again where rows have to be whole.
+    pub(crate) lacking: Option<Reselect>,
+    /// What is counted of it.
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// All relations the stream has described.
@@ -72,6 +74,13 @@ pub(crate) struct Tables {
     session_began: Lsn,
     /// Counts sessions of the stream.
     session: u64,
+    /// What a transaction has described in which every description is the first; `None` in an ordinary one.
+    own_descriptions: Option<HashSet<Oid>>,
+    /// Whether the relation in doubt was described anew.
+    doubt_is_anew: bool,
+    /// Set once what the transaction being decoded did can be read.
+    shown: OnceCell<()>,
+    tallies: Tallies,
 }
 
 /// Why and with what to look at a table's catalog.
@@ -116,7 +125,11 @@ impl Tables {
             settles_at: None,
             session_began: Lsn::ZERO,
             session: 0,
+            own_descriptions: None,
+            doubt_is_anew: false,
+            shown: OnceCell::new(),
             notices: Vec::new(),
+            tallies: Tallies::default(),
         }
     }
 
@@ -152,15 +165,8 @@ impl Tables {
             self.by_oid.insert(relation.oid, Captured::No);
             return Ok(Defined::Known);
         }
-        let earlier = self.readings.get(&relation.oid);
-        let look = Look {
-            relation: Arc::clone(relation),
-            point,
-            settled: earlier.map(|earlier| earlier.settled_at(point)).unwrap_or_default(),
-            session: self.session,
-            described_anew: self.is_described(relation.oid),
-            own: None,
-        };
+        self.doubt_is_anew = self.is_described_anew(relation.oid);
+        let look = self.look_of(relation, point, self.doubt_is_anew, None);
         self.look(look, transaction).await
     }
 
@@ -172,15 +178,7 @@ impl Tables {
         after: bool,
         transaction: &mut Transaction,
     ) -> Result<(), ConnectorError> {
-        let earlier = self.readings.get(&relation.oid);
-        let look = Look {
-            relation: Arc::clone(relation),
-            point,
-            settled: earlier.map(|earlier| earlier.settled_at(point)).unwrap_or_default(),
-            session: self.session,
-            described_anew: after && self.is_described(relation.oid),
-            own: Some(after),
-        };
+        let look = self.look_of(relation, point, after && self.doubt_is_anew, Some(after));
         self.look(look, transaction).await.map(drop)
     }
 
@@ -218,9 +216,17 @@ impl Tables {
         Ok(())
     }
 
-    /// This session of the stream has described the relation.
-    fn is_described(&self, oid: Oid) -> bool {
-        self.readings.get(&oid).is_some_and(|reading| reading.session == self.session)
+    fn look_of(
+        &self,
+        relation: &Arc<Relation>,
+        point: Point,
+        described_anew: bool,
+        own: Option<bool>,
+    ) -> Look {
+        let earlier = self.readings.get(&relation.oid);
+        let settled = earlier.map(|earlier| earlier.settled_at(point)).unwrap_or_default();
+        let (relation, session) = (Arc::clone(relation), self.session);
+        Look { relation, point, settled, session, described_anew, own }
     }
 
     /// Reads what the catalog says of a relation, and decides what of it is true at this point of the log.
@@ -292,9 +298,19 @@ impl Tables {
         std::mem::take(&mut self.notices)
     }
 
+    /// What was counted of each table.
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.tallies
+    }
+
     /// The session that reads the catalog.
     pub(crate) fn control(&self) -> &Connection {
         &self.control
+    }
+
+    /// The database they are in, as events name it.
+    pub(crate) fn database(&self) -> &str {
+        &self.encoder.database
     }
 
     /// Topics by name, made when first needed.
@@ -317,7 +333,9 @@ impl Tables {
         let wanted = self.settings.reselects.iter();
         let reselects =
             wanted.filter_map(|settings| Reselect::new(plan.table(), settings)).collect();
-        Ok(CapturedTable { plan, topic, reselects })
+        let lacking = Reselect::lacking(plan.table());
+        let tally = self.tallies.of(&plan.table().schema, &plan.table().name);
+        Ok(CapturedTable { plan, topic, reselects, lacking, tally })
     }
 
     /// Joins what the stream says of a table with what was decided about the rest.
@@ -329,19 +347,6 @@ impl Tables {
             }
         }
         table
-    }
-
-    /// A transaction is in the log a moment before its work can be seen.
-    async fn wait_until_visible(&self, point: Point) -> Result<bool, ConnectorError> {
-        let deadline = Instant::now() + VISIBLE_WITHIN;
-        loop {
-            let horizon = catalog::horizon(&self.control, &self.settings.slot.name).await?;
-            let is_visible = horizon.shows(point.xid);
-            if is_visible || Instant::now() >= deadline {
-                return Ok(is_visible);
-            }
-            tokio::time::sleep(VISIBLE_PAUSE).await;
-        }
     }
 
     /// Types of columns the catalog no longer describes as the stream does: the table was dropped or altered since.

@@ -1,16 +1,36 @@
-//! Tables as the catalog alone describes them: what snapshots read, and what the stream lacks of a table.
+//! What a description means: one of the stream, that something may have changed; one of the catalog alone, what snapshots read;
+//! one of both, what the stream lacks of a table.
+
+use std::collections::HashSet;
 
 use kafka::Transaction;
-use pgoutput::Relation;
+use pgoutput::{Oid, Relation};
 use postgres::catalog::TableDescription;
+use tokio::sync::OnceCell;
 use tracing::warn;
 
 use super::{CapturedTable, Tables};
 use crate::error::ConnectorError;
 use crate::history::Version;
+use crate::history::reading::Reading;
 use crate::{pushdown, shape};
 
 impl Tables {
+    /// A source transaction begins. One that was sent before it committed describes every relation, whether or not that has
+    /// changed, as a session does.
+    #[inline]
+    pub(crate) fn transaction_begins(&mut self, describes_all: bool) {
+        self.own_descriptions = describes_all.then(HashSet::new);
+        self.shown = OnceCell::new();
+    }
+
+    /// The server describes a relation. Says whether it has done so before and had no other reason than a change to do it again.
+    pub(super) fn is_described_anew(&mut self, oid: Oid) -> bool {
+        let is_first = self.own_descriptions.as_mut().is_some_and(|own| own.insert(oid));
+        let in_session = |reading: &Reading| reading.session == self.session;
+        !is_first && self.readings.get(&oid).is_some_and(in_session)
+    }
+
     /// Plan and topic of a table that is described by the catalog alone, as a snapshot reads it: with the columns of the
     /// plan's table and no others. What the table is now is kept.
     pub(crate) async fn compile_for_snapshot(

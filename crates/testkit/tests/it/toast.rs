@@ -5,6 +5,7 @@ use testkit::Result;
 use testkit::connector::{Connector, ConnectorProcess};
 use testkit::session::Session;
 use testkit::stack::Stack;
+use testkit::wait::{DEADLINE, Seen, eventually};
 
 /// Incompressible text of 9.6 kB, which PostgreSQL stores out of line.
 const LONG: &str = "(select string_agg(md5(i::text), '') from generate_series(1, 300) i)";
@@ -41,6 +42,50 @@ async fn full_identity_gives_the_real_value_before_and_after() -> Result<()> {
     assert_eq!(update["after"]["body"], update["before"]["body"]);
     connector.terminate().await?;
     Ok(())
+}
+
+/// Method: a standby that never confirms holds a commit back: it is in the log and in the stream, and no query sees it. An
+/// ordinary commit is so for a moment, too.
+#[tokio::test]
+async fn a_value_that_is_read_again_is_not_older_than_its_change() -> Result<()> {
+    let settings = [("synchronous_standby_names", "nobody"), ("synchronous_commit", "local")];
+    let stack = Stack::start(&settings).await?;
+    let database = stack.database("again").await?;
+    let session = database.with("create table doc (id int primary key, n int, body text)").await?;
+    let connector = database
+        .connector()?
+        .set("post.processors", "again")
+        .set("again.type", "io.debezium.processors.reselect.ReselectColumnsPostProcessor");
+    let mut process = connector.start_streaming().await?;
+    session.run(&format!("insert into doc values (1, 1, {LONG})")).await?;
+    process.log_with("captures table `public.doc`", DEADLINE).await?;
+    let held = database.session().await?;
+    held.run("set synchronous_commit = on").await?;
+    let update = held.run("update doc set body = null");
+    let rest = async {
+        let asked = format!(
+            "select count(*) from pg_stat_activity c, pg_stat_activity held
+             where held.wait_event = 'SyncRep' and c.application_name = 'tributary:{}'
+               and c.backend_type = 'client backend' and c.query_start > held.query_start
+               and (c.query like '%txid_current_snapshot%' or c.query like '%doc%')",
+            connector.name()
+        );
+        eventually("the connector asks for what the change lacks", DEADLINE, async || {
+            let count = session.text(&asked).await?;
+            Ok(Seen::when(count.as_deref() != Some("0"), || format!("{count:?}")))
+        })
+        .await?;
+        session
+            .run("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'")
+            .await
+    };
+    let (updated, rest) = tokio::join!(update, rest);
+    updated?;
+    rest?;
+    let events = database.events("public.doc").await?;
+    assert!(events[1].payload()["after"]["body"].is_null(), "{}", events[1].payload());
+    process.terminate().await?;
+    stack.stop().await
 }
 
 /// A column of each type that may be stored out of line.
@@ -92,6 +137,9 @@ async fn statements(session: &Session, connector: &Connector) -> Result<Vec<Vec<
 }
 
 /// Ten thousand updates of a row with a value out of line, table unchanged: the catalog is not asked again.
+///
+/// What was read of a table while its description could not be seen yet is looked at once more later; that may fall into one
+/// round for each of the two tables, and into no other.
 #[tokio::test]
 async fn updates_of_a_table_that_does_not_change_ask_the_catalog_nothing() -> Result<()> {
     let database = Stack::shared()?.database("toastquiet").await?;
@@ -100,17 +148,22 @@ async fn updates_of_a_table_that_does_not_change_ask_the_catalog_nothing() -> Re
     let mut process: ConnectorProcess = connector.start_streaming().await?;
     session.run(&format!("insert into doc values (1, 0, {LONG})")).await?;
     database.sync().await?;
-    let before = statements(&session, &connector).await?;
+    let mut before = statements(&session, &connector).await?;
     assert!(!before.is_empty(), "the connector has a session beside the stream");
+    let mut rounds_that_asked = 0;
     for _ in 0..10 {
         session
             .run("do $$ begin for i in 1..1000 loop update doc set n = n + 1; end loop; end $$")
             .await?;
+        database.sync().await?;
+        let after = statements(&session, &connector).await?;
+        rounds_that_asked += usize::from(after != before);
+        before = after;
     }
     let events = database.events("public.doc").await?;
     assert_eq!(events.len(), 10_001);
     assert_eq!(events[10_000].payload()["after"]["n"], 10_000);
-    assert_eq!(statements(&session, &connector).await?, before);
+    assert!(rounds_that_asked <= 2, "{rounds_that_asked} of ten rounds asked the catalog");
     process.terminate().await?;
     Ok(())
 }

@@ -1,0 +1,56 @@
+//! When what a transaction of the log did can be read from the tables.
+//!
+//! The server sends a commit as soon as it is in the log. Other sessions see what the transaction did a moment later, and with a
+//! synchronous standby once that has answered. Until then a query gives the row as it was before.
+//! Source: PostgreSQL manual, "Synchronous Replication"; `CommitTransaction` writes the log before `ProcArrayEndTransaction`.
+
+use std::time::{Duration, Instant};
+
+use postgres::catalog;
+use tokio::time::sleep;
+use tracing::info;
+
+use super::Tables;
+use crate::error::ConnectorError;
+use crate::history::order::Point;
+
+/// A transaction that is in the log becomes visible at once, unless it waits for a synchronous standby; that may take long.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(1);
+const VISIBLE_PAUSE: Duration = Duration::from_millis(2);
+/// How long a transaction is waited for in silence, where it has to be seen.
+const INVISIBLE_SILENCE: Duration = Duration::from_secs(10);
+
+impl Tables {
+    /// Waits until what the transaction being decoded did can be read; asks the server once for each transaction.
+    pub(crate) async fn until_visible(&self, point: Point) -> Result<(), ConnectorError> {
+        self.shown.get_or_try_init(|| self.wait_as_long_as_it_takes(point)).await.copied()
+    }
+
+    async fn wait_as_long_as_it_takes(&self, point: Point) -> Result<(), ConnectorError> {
+        let began = Instant::now();
+        let mut told = false;
+        while !self.wait_until_visible(point).await? {
+            if !told && began.elapsed() > INVISIBLE_SILENCE {
+                info!(
+                    "the stream goes on when transaction {} can be seen: it may wait for a standby",
+                    point.xid
+                );
+                told = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits a short while; says whether the transaction can be seen now.
+    pub(super) async fn wait_until_visible(&self, point: Point) -> Result<bool, ConnectorError> {
+        let deadline = Instant::now() + VISIBLE_WITHIN;
+        loop {
+            let horizon = catalog::horizon(&self.control, &self.settings.slot.name).await?;
+            let is_visible = horizon.shows(point.xid);
+            if is_visible || Instant::now() >= deadline {
+                return Ok(is_visible);
+            }
+            sleep(VISIBLE_PAUSE).await;
+        }
+    }
+}
