@@ -90,7 +90,7 @@ pub(super) const EVENTS: &[Key] = &[
     supported(
         "post.processors",
         "",
-        "Names of reselecting post-processors, each with `<name>.type` and the options `<name>.reselect.*` of Debezium's ReselectColumnsPostProcessor. They read the table as it is now, which may be later than the change; `REPLICA IDENTITY FULL` has no such race.",
+        "Names of reselecting post-processors, each with `<name>.type` and the options `<name>.reselect.*` of Debezium's ReselectColumnsPostProcessor. They read the table as it is once the change can be seen, which may be later than the change; `REPLICA IDENTITY FULL` has no such race.",
     ),
     supported(
         "provide.transaction.metadata",
