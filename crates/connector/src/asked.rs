@@ -17,14 +17,18 @@ const MISSED_MAX: usize = 10;
 
 /// How far the tables have come that are read while the stream runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Incremental))]
 pub struct IncrementalStatus {
     /// The table that is being read, as `schema.table`.
     pub table: String,
     /// Rows read of it.
     pub rows_read: u64,
     /// The last key read; or blocks of its file.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub read_up_to: Option<String>,
     /// Its last key when its first chunk was read; or blocks of its file.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub reads_to: Option<String>,
     /// Tables that wait behind it.
     pub tables_waiting: usize,
@@ -35,8 +39,11 @@ pub struct IncrementalStatus {
 
 /// What signals have asked for, as far as Kafka holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Signals))]
 pub struct SignalsStatus {
-    /// Records of the topic of signals before this offset were heeded, or were not for this connector; `None` if none was read.
+    /// Records of the topic of signals before this offset were heeded, or were not for this connector; without a value if none was read.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub topic_offset: Option<i64>,
     /// The newest snapshots, in the order they were asked for.
     pub snapshots: Vec<SnapshotAsked>,
@@ -44,6 +51,7 @@ pub struct SignalsStatus {
 
 /// A snapshot that a signal has asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SnapshotAsked {
     /// The id of the signal.
     pub signal: String,

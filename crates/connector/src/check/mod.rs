@@ -20,6 +20,7 @@ use crate::settings::{Autocreate, InvalidSettings, Settings};
 
 /// How bad a finding is; the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It does not work so.
@@ -32,6 +33,7 @@ pub enum Severity {
 
 /// One finding of either side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -42,11 +44,13 @@ pub struct Finding {
     /// What it is.
     pub message: String,
     /// What mends it; a statement, where there is one.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub fix: Option<String>,
 }
 
 /// A captured table and where its changes go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Captured {
     /// `schema.table`.
     pub table: String,
@@ -56,6 +60,8 @@ pub struct Captured {
 
 /// What was looked at, and what was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Findings))]
 pub struct Report {
     /// Name of the connector; empty if its configuration cannot be used.
     pub connector: String,

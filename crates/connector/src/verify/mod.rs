@@ -20,7 +20,7 @@ use kafka::Client;
 use pgoutput::Lsn;
 use postgres::Moment;
 use postgres::catalog::{self, TableSummary};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -29,6 +29,7 @@ use crate::checkpoint::CheckpointLog;
 use crate::error::ConnectorError;
 use crate::position::{Position, SnapshotProgress};
 use crate::settings::Settings;
+pub use json::ReportJson;
 use table::Subject;
 
 /// Code of [`ConnectorError::NotCaughtUp`].
@@ -79,7 +80,8 @@ pub struct TableReport {
 }
 
 /// How far it has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerifyProgress {
     /// What is being done, in words.
     pub what: String,
