@@ -11,10 +11,12 @@ use connector::settings::Settings;
 use connector::{ConnectorError, table_typed};
 use kafka::reader::{ConsumedRecord, StartAt, TopicReader};
 use kafka::{Client, Isolation, KafkaError};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use utoipa::ToSchema;
 
 use crate::clock::now_ms;
 use crate::error::GroupError;
@@ -220,24 +222,50 @@ fn of_kafka(failure: KafkaError) -> GroupError {
 }
 
 /// One record for programs: JSON where it is JSON, text where it is text.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Record)]
+pub(crate) struct RecordJson {
+    partition: i32,
+    offset: i64,
+    timestamp_ms: i64,
+    /// null is Kafka's null.
+    key: Value,
+    /// null is Kafka's null: a tombstone.
+    value: Value,
+    headers: Vec<HeaderJson>,
+}
+
+/// A header of a record.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordHeader)]
+struct HeaderJson {
+    name: String,
+    #[schema(required)]
+    value: Option<String>,
+}
+
+impl From<&ConsumedRecord> for RecordJson {
+    fn from(record: &ConsumedRecord) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let decoded = |bytes: &[u8]| {
+            serde_json::from_slice(bytes).unwrap_or_else(|_| Value::String(text(bytes)))
+        };
+        let headers = record.headers.iter().map(|(name, value)| HeaderJson {
+            name: name.clone(),
+            value: value.as_deref().map(text),
+        });
+        Self {
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            key: record.key.as_deref().map_or(Value::Null, decoded),
+            value: record.value.as_deref().map_or(Value::Null, decoded),
+            headers: headers.collect(),
+        }
+    }
+}
+
+/// The same as a value.
 pub fn record_json(record: &ConsumedRecord) -> Value {
-    let decoded = |bytes: &[u8]| {
-        serde_json::from_slice(bytes)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
-    };
-    let headers: Vec<Value> = record
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            json!({"name": name, "value": value.as_deref().map(|value| String::from_utf8_lossy(value).into_owned())})
-        })
-        .collect();
-    json!({
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp_ms": record.timestamp_ms,
-        "key": record.key.as_deref().map(decoded),
-        "value": record.value.as_deref().map(decoded),
-        "headers": headers,
-    })
+    json!(RecordJson::from(record))
 }

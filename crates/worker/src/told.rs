@@ -8,9 +8,10 @@ use connector::status::{
     IncrementalStatus, RetentionStatus, SignalsStatus, SnapshotStatus, State, Status,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a connector is doing, in words for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Its worker let go of it, and nobody has it yet.
@@ -36,7 +37,7 @@ pub enum Phase {
 }
 
 /// Why a connector does not go on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cause {
     /// Code, as `tributary explain` knows it.
     pub code: String,
@@ -44,11 +45,13 @@ pub struct Cause {
     pub text: String,
     /// How often in a row it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub attempt: Option<u32>,
 }
 
 /// How far a first reading of the tables has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SnapshotProgress)]
 pub struct SnapshotTold {
     /// Tables to read.
     pub tables_total: usize,
@@ -63,28 +66,33 @@ pub struct SnapshotTold {
     /// Bytes of them that are read.
     pub bytes_done: u64,
     /// How long it will take at the pace it had so far.
+    #[schema(required)]
     pub seconds_left: Option<u64>,
 }
 
 /// What the slot keeps of the source's log, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Retention)]
 pub struct RetentionTold {
     /// Bytes of the log that cannot be removed.
     pub retained_bytes: u64,
     /// Bytes of the log that were not acknowledged.
     pub unacknowledged_bytes: u64,
     /// Where trouble begins.
+    #[schema(required)]
     pub limit_bytes: Option<u64>,
     /// How fast it grows.
     pub growth_bytes_per_second: u64,
     /// How long until the limit at that pace.
+    #[schema(required)]
     pub seconds_until_limit: Option<u64>,
     /// Why it is kept.
     pub cause: String,
 }
 
 /// Something the user should know that does not stop the connector.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Notice)]
 pub struct NoticeTold {
     /// Code, as `tributary explain` knows it.
     pub code: String,

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::told::{Phase, Told};
 use crate::wanted::{Target, Wanted};
@@ -34,7 +36,8 @@ pub struct ConnectorView {
 }
 
 /// A state of Kafka Connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum ConnectState {
     /// No worker has it.
     Unassigned,

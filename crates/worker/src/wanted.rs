@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Keys and values as the user gave them.
 pub type Config = BTreeMap<String, String>;
@@ -27,7 +28,7 @@ pub(crate) fn patched(config: &Config, patch: &Patch) -> Config {
 }
 
 /// What a connector shall be doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Target {
     /// Following the log.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
 pub(crate) use read::{Lines, Logged};
 pub(crate) use write::run;
@@ -25,7 +26,7 @@ const WAITING_MAX: usize = 1024;
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// One line of a connector's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
     /// Milliseconds since 1970.
     pub at_ms: i64,
@@ -33,6 +34,7 @@ pub struct LogLine {
     pub level: String,
     /// The worker that wrote it.
     #[serde(default)]
+    #[schema(required)]
     pub worker: String,
     /// The line, with its fields.
     pub text: String,

@@ -10,13 +10,15 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use connector::settings;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::status;
 use crate::error::GroupError;
 
-const PROBLEM: &str = "application/problem+json";
+pub(super) const PROBLEM: &str = "application/problem+json";
 
 /// Writes the body of a refusal.
 pub(super) async fn render(request: Request, next: Next) -> Response {
@@ -26,8 +28,11 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
         return response;
     };
     let (mut parts, _) = response.into_parts();
-    let body = if is_v1 { problem(&error) } else { connect(&error) };
-    let written = Json(body).into_response();
+    let written = if is_v1 {
+        Json(problem(&error)).into_response()
+    } else {
+        Json(connect(&error)).into_response()
+    };
     let (written_parts, body) = written.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(written_parts.headers);
@@ -47,9 +52,48 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     Response::from_parts(parts, body)
 }
 
-/// `{"error_code", "message"}`, in Connect's words where it has some.
-fn connect(error: &ApiError) -> Value {
-    json!({"error_code": status::of(error).as_u16(), "message": message(error)})
+/// What Kafka Connect writes of a refusal, in its words where it has some.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ConnectError {
+    /// The status of the answer.
+    error_code: u16,
+    message: String,
+}
+
+/// A problem (RFC 9457): what is wrong, and what to do.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// `urn:tributary:error:CODE`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The status in words.
+    title: &'static str,
+    status: u16,
+    /// `tributary explain CODE` has its page.
+    code: &'static str,
+    /// What is wrong.
+    detail: String,
+    /// What to do.
+    fix: String,
+    /// All that is wrong with a configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    problems: Option<Vec<KeyProblem>>,
+}
+
+/// What is wrong with one key of a configuration.
+#[derive(Serialize, ToSchema)]
+struct KeyProblem {
+    /// `tributary explain CODE` has its page.
+    code: &'static str,
+    /// Empty if it is about the whole.
+    key: String,
+    why: String,
+    fix: String,
+}
+
+fn connect(error: &ApiError) -> ConnectError {
+    ConnectError { error_code: status::of(error).as_u16(), message: message(error) }
 }
 
 fn message(error: &ApiError) -> String {
@@ -69,28 +113,34 @@ fn message(error: &ApiError) -> String {
 }
 
 /// A problem: its code, what is wrong, and what to do.
-pub(super) fn problem(error: &ApiError) -> Value {
+pub(super) fn problem(error: &ApiError) -> Problem {
     let code = error.code();
     let status = status::of(error);
     let whole = text(error);
     let (detail, fix) = detail_and_fix(&whole);
-    let explain = format!("tributary explain {code}");
-    let fix = if fix.is_empty() { &explain } else { fix };
-    let mut body = json!({
-        "type": format!("urn:tributary:error:{code}"),
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "code": code,
-        "detail": detail,
-        "fix": fix,
-    });
-    if let ApiError::Group(GroupError::Invalid(invalid)) = error {
-        let problems = invalid.problems.iter().map(|problem| {
-            json!({"code": problem.code, "key": problem.key, "why": problem.why, "fix": problem.fix})
-        });
-        body["problems"] = problems.collect();
+    let fix = if fix.is_empty() { format!("tributary explain {code}") } else { fix.to_owned() };
+    let problems = match error {
+        ApiError::Group(GroupError::Invalid(invalid)) => {
+            Some(invalid.problems.iter().map(KeyProblem::of).collect())
+        }
+        _ => None,
+    };
+    Problem {
+        kind: format!("urn:tributary:error:{code}"),
+        title: status.canonical_reason().unwrap_or_default(),
+        status: status.as_u16(),
+        code,
+        detail: detail.to_owned(),
+        fix,
+        problems,
     }
-    body
+}
+
+impl KeyProblem {
+    fn of(problem: &settings::Problem) -> Self {
+        let settings::Problem { key, why, fix, .. } = problem;
+        Self { code: problem.code, key: key.clone(), why: why.clone(), fix: fix.clone() }
+    }
 }
 
 /// An error with the causes behind it, on one line each.
@@ -121,14 +171,31 @@ fn detail_and_fix(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::openapi::expect_fit;
     use super::*;
+
+    #[test]
+    fn a_refusal_is_what_the_document_says() {
+        let problem_of_a_key = settings::Problem {
+            code: "CF001",
+            key: "a".to_owned(),
+            why: "b".to_owned(),
+            fix: "c".to_owned(),
+            nearest: None,
+        };
+        let invalid = settings::InvalidSettings { problems: vec![problem_of_a_key] };
+        for error in [ApiError::Group(GroupError::Invalid(invalid)), ApiError::NoRoute] {
+            expect_fit(&problem(&error));
+            expect_fit(&connect(&error));
+        }
+    }
 
     #[test]
     fn a_problem_says_what_and_what_to_do() {
         let error = ApiError::Group(GroupError::Exists { name: "a".to_owned() });
         let body = problem(&error);
-        assert_eq!(body["code"], "WK002");
-        assert_eq!(body["detail"], "connector `a` already exists");
-        assert_eq!(body["fix"], "choose another name, or update that one");
+        assert_eq!(body.code, "WK002");
+        assert_eq!(body.detail, "connector `a` already exists");
+        assert_eq!(body.fix, "choose another name, or update that one");
     }
 }

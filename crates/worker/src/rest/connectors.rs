@@ -1,6 +1,7 @@
 //! `/connectors` and `/connectors/{name}`.
 //!
-//! Source: Kafka Connect, `ConnectorInfo`, `ConnectorStateInfo`, `CreateConnectorRequest`.
+//! In: requests of tools made for Kafka Connect. Out: its shapes (`info`). Never: a slot or a topic taken away; that is `/v1`'s.
+//! Source: Kafka Connect, `ConnectorsResource`, `CreateConnectorRequest`.
 
 use std::collections::BTreeMap;
 
@@ -9,44 +10,104 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::audit::Changed;
-use super::body::{self, Object};
+use super::body::{self, Body, GivenConfig};
 use super::error::ApiError;
-use super::{Api, root, secrets, status};
-use crate::view::{ConnectState, ConnectorView};
+use super::info::{ConnectorInfo, ConnectorState};
+use super::openapi::{Answer, Doc, Parameter, Refusal, Values, one};
+use super::query::query_values;
+use super::{Api, status};
+use crate::view::ConnectorView;
 use crate::wanted::Target;
 
 /// What stands as it is in a part of a path.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> Json<Value> {
+/// Names, or a map of name to what `expand` asks for.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum ConnectorList {
+    Names(Vec<String>),
+    Expanded(BTreeMap<String, Expanded>),
+}
+
+/// What `expand` asks for of a connector.
+#[derive(Serialize, ToSchema)]
+struct Expanded {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    info: Option<ConnectorInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    status: Option<ConnectorState>,
+}
+
+pub(super) const LIST: Doc = Doc {
+    parameters: &[Parameter::query(
+        "expand",
+        Values::SomeOf(&["info", "status"]),
+        "may be given twice",
+    )],
+    answers: &[Answer::json(
+        "names, or a map of name to what expand asks for",
+        one::<ConnectorList>,
+    )],
+    ..Doc::of("Names of all connectors, or more of each")
+};
+
+pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> impl IntoResponse {
     let expanded = query_values(query.as_deref().unwrap_or_default(), "expand");
     if expanded.is_empty() {
-        return Json(json!(api.group().names()));
+        return Json(ConnectorList::Names(api.group().names()));
     }
-    let mut connectors = Map::new();
-    for view in api.group().connectors() {
-        let mut parts = Map::new();
-        // Others are left out, as Connect does.
-        if expanded.iter().any(|part| part == "info") {
-            parts.insert("info".to_owned(), info(&view));
-        }
-        if expanded.iter().any(|part| part == "status") {
-            parts.insert("status".to_owned(), state(&view));
-        }
-        connectors.insert(view.name, Value::Object(parts));
-    }
-    Json(Value::Object(connectors))
+    // Others are left out, as Connect does.
+    let has = |wanted: &str| expanded.iter().any(|part| part == wanted);
+    let connectors = api.group().connectors().into_iter().map(|view| {
+        let info = has("info").then(|| ConnectorInfo::of(&view));
+        let status = has("status").then(|| ConnectorState::of(&view));
+        (view.name, Expanded { info, status })
+    });
+    Json(ConnectorList::Expanded(connectors.collect()))
 }
+
+/// A connector that is to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(try_from = "Map<String, Value>", deny_unknown_fields)]
+pub(super) struct CreateConnector {
+    /// Without it `name` of the configuration counts.
+    #[schema(required = false)]
+    name: Option<String>,
+    config: GivenConfig,
+    /// Without it the connector runs.
+    #[schema(required = false)]
+    initial_state: Option<Target>,
+}
+
+pub(super) const CREATE: Doc = Doc {
+    body: Some(one::<CreateConnector>),
+    answers: &[CREATED],
+    refusals: &[Refusal::Wrong, Refusal::Conflict],
+    ..Doc::of("Make a connector")
+};
+
+/// The answer when a connector was made.
+pub(super) const CREATED: Answer = Answer {
+    headers: &[("Location", "where the connector is")],
+    ..Answer::json("made", one::<ConnectorInfo>).with(status::CREATED)
+};
 
 pub(super) async fn create(
     State(api): State<Api>,
     headers: HeaderMap,
-    Object(request): Object,
+    Body(request): Body<CreateConnector>,
 ) -> Result<Response, ApiError> {
-    let Create { name, config, target } = Create::read(request)?;
+    let CreateConnector { name, config: GivenConfig(config), initial_state } = request;
+    let name = name.or_else(|| config.get("name").cloned()).unwrap_or_default();
+    let target = initial_state.unwrap_or(Target::Running);
     let keys = config.keys().cloned().collect();
     let config = api.incoming(&name, config)?;
     let view = Box::pin(api.group().create(&name, config, target)).await?;
@@ -58,22 +119,41 @@ pub(super) fn created(headers: &HeaderMap, view: &ConnectorView) -> Response {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let path = format!("/connectors/{}", path_part(&view.name));
     let location = host.map_or_else(|| path.clone(), |host| format!("http://{host}{path}"));
-    (status::CREATED, [(header::LOCATION, location)], Json(info(view))).into_response()
+    let info = Json(ConnectorInfo::of(view));
+    (status::CREATED, [(header::LOCATION, location)], info).into_response()
 }
+
+pub(super) const GET: Doc = Doc {
+    answers: &[Answer::json("the connector", one::<ConnectorInfo>)],
+    refusals: &[Refusal::NotFound],
+    ..Doc::of("A connector")
+};
 
 pub(super) async fn get(
     State(api): State<Api>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(info(&api.group().connector(&name)?)))
+) -> Result<Json<ConnectorInfo>, ApiError> {
+    Ok(Json(ConnectorInfo::of(&api.group().connector(&name)?)))
 }
+
+pub(super) const STATUS: Doc = Doc {
+    answers: &[Answer::json("states", one::<ConnectorState>)],
+    refusals: &[Refusal::NotFound],
+    ..Doc::of("What it and its task are doing")
+};
 
 pub(super) async fn status(
     State(api): State<Api>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(state(&api.group().connector(&name)?)))
+) -> Result<Json<ConnectorState>, ApiError> {
+    Ok(Json(ConnectorState::of(&api.group().connector(&name)?)))
 }
+
+pub(super) const REMOVE: Doc = Doc {
+    answers: &[Answer::empty(status::DONE, "ended")],
+    refusals: &[Refusal::NotFound, Refusal::Conflict],
+    ..Doc::of("End a connector; slot, publication and topics stay")
+};
 
 pub(super) async fn remove(
     State(api): State<Api>,
@@ -83,121 +163,40 @@ pub(super) async fn remove(
     Ok(status::DONE)
 }
 
-/// `{name, config, initial_state?}`.
-struct Create {
-    name: String,
-    config: BTreeMap<String, String>,
-    target: Target,
-}
+impl TryFrom<Map<String, Value>> for CreateConnector {
+    type Error = String;
 
-impl Create {
-    fn read(request: Map<String, Value>) -> Result<Self, ApiError> {
-        let (mut name, mut config, mut target) = (None, None, Target::Running);
+    fn try_from(request: Map<String, Value>) -> Result<Self, String> {
+        let (mut name, mut config, mut initial_state) = (None, None, None);
         for (field, value) in request {
             match (field.as_str(), value) {
                 (_, Value::Null) => {}
                 ("name", Value::String(text)) => name = Some(text.trim().to_owned()),
-                ("config", Value::Object(object)) => config = Some(body::config(object)?),
-                ("initial_state", Value::String(text)) => target = target_of(&text)?,
+                ("config", Value::Object(object)) => config = Some(GivenConfig::try_from(object)?),
+                ("initial_state", Value::String(text)) => initial_state = Some(target_of(&text)?),
                 ("name" | "config" | "initial_state", other) => {
-                    return Err(ApiError::body(format!("`{field}` is {}", body::kind(&other))));
+                    return Err(format!("`{field}` is {}", body::kind(&other)));
                 }
                 _ => {
-                    return Err(ApiError::body(format!(
+                    return Err(format!(
                         "`{field}` is not known: there are `name`, `config` and `initial_state`"
-                    )));
+                    ));
                 }
             }
         }
-        let config = config
-            .ok_or_else(|| ApiError::body("`config` is missing: {\"name\": …, \"config\": {…}}"))?;
-        let name = name.or_else(|| config.get("name").cloned()).unwrap_or_default();
-        Ok(Self { name, config, target })
+        let config = config.ok_or("`config` is missing: {\"name\": …, \"config\": {…}}")?;
+        Ok(Self { name, config, initial_state })
     }
 }
 
-fn target_of(text: &str) -> Result<Target, ApiError> {
+fn target_of(text: &str) -> Result<Target, String> {
     [Target::Running, Target::Paused, Target::Stopped]
         .into_iter()
         .find(|target| target.as_str().eq_ignore_ascii_case(text))
-        .ok_or_else(|| {
-            ApiError::body(format!("`initial_state` is `{text}`: write RUNNING, PAUSED or STOPPED"))
-        })
-}
-
-/// `ConnectorInfo`.
-pub(super) fn info(view: &ConnectorView) -> Value {
-    // Before any worker had it there is none, as with Connect.
-    let task = view.told.as_ref().and(view.task_state());
-    let tasks = task.map(|_| json!({"connector": view.name, "task": 0}));
-    json!({
-        "name": view.name,
-        "config": secrets::hidden(&view.wanted.config),
-        "tasks": tasks.into_iter().collect::<Vec<_>>(),
-        "type": "source",
-    })
-}
-
-/// `ConnectorStateInfo`.
-pub(super) fn state(view: &ConnectorView) -> Value {
-    states(view, view.connector_state(), view.task_state())
-}
-
-/// The same, for states it is about to have.
-pub(super) fn states(
-    view: &ConnectorView,
-    connector: ConnectState,
-    task: Option<ConnectState>,
-) -> Value {
-    let tasks = task.map(|state| {
-        let mut task = part(view, state);
-        task.insert("id".to_owned(), json!(0));
-        task
-    });
-    json!({
-        "name": view.name,
-        "connector": part(view, connector),
-        "tasks": tasks.into_iter().collect::<Vec<_>>(),
-        "type": "source",
-    })
-}
-
-/// State and place of a connector or its task; with the cause where it is one of failure.
-pub(super) fn part(view: &ConnectorView, state: ConnectState) -> Map<String, Value> {
-    let mut part = Map::new();
-    part.insert("state".to_owned(), json!(state.as_str()));
-    part.insert("worker_id".to_owned(), json!(view.worker_id()));
-    part.insert("version".to_owned(), json!(root::VERSION));
-    if matches!(state, ConnectState::Failed | ConnectState::Restarting)
-        && let Some(cause) = view.told.as_ref().and_then(|told| told.cause.as_ref())
-    {
-        part.insert("trace".to_owned(), json!(cause.text));
-    }
-    part
+        .ok_or_else(|| format!("`initial_state` is `{text}`: write RUNNING, PAUSED or STOPPED"))
 }
 
 /// A name as a part of a path.
 pub(super) fn path_part(name: &str) -> String {
     utf8_percent_encode(name, PART).to_string()
-}
-
-/// The values of a parameter, which may stand there more than once.
-pub(super) fn query_values(query: &str, name: &str) -> Vec<String> {
-    let decoded = |text: &str| {
-        percent_encoding::percent_decode_str(&text.replace('+', " "))
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    query
-        .split('&')
-        .filter_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(key) == name).then(|| decoded(value))
-        })
-        .collect()
-}
-
-/// Whether a parameter is true, as Java reads it: any other word is false.
-pub(super) fn query_flag(query: &str, name: &str) -> bool {
-    query_values(query, name).last().is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }

@@ -5,11 +5,31 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::connectors::{query_flag, states};
 use super::error::ApiError;
+use super::info::ConnectorState;
+use super::openapi::{Answer, Doc, Parameter, Refusal, Values, one};
+use super::query::query_flag;
 use super::{Api, status};
 use crate::view::{ConnectState, ConnectorView};
 use crate::wanted::Target;
+
+pub(super) const RESTART: Doc = Doc {
+    parameters: &[
+        Parameter::query(
+            "includeTasks",
+            Values::Flag,
+            "asks for an answer; the task is always restarted with its connector",
+        ),
+        Parameter::query("onlyFailed", Values::Flag, "leaves alone what has not failed"),
+    ],
+    answers: &[
+        Answer::json("will be done; only with a parameter", one::<ConnectorState>)
+            .with(status::ACCEPTED),
+        Answer::empty(status::DONE, "will be done"),
+    ],
+    refusals: &[Refusal::NotFound, Refusal::Conflict],
+    ..Doc::of("Restart the connector with its task")
+};
 
 /// A connector and its task are one here, so that a restart always restarts both.
 pub(super) async fn restart(
@@ -25,7 +45,7 @@ pub(super) async fn restart(
         return Ok(status::DONE.into_response());
     }
     let (connector, task) = after_restart(&before, only_failed);
-    Ok((status::ACCEPTED, Json(states(&before, connector, task))).into_response())
+    Ok((status::ACCEPTED, Json(ConnectorState::with(&before, connector, task))).into_response())
 }
 
 /// What the answer of a restart tells: what it is about to do.
@@ -44,6 +64,12 @@ fn after_restart(view: &ConnectorView, only_failed: bool) -> (ConnectState, Opti
     (restarted(view.connector_state()), view.task_state().map(restarted))
 }
 
+pub(super) const PAUSE: Doc = Doc {
+    answers: &[Answer::empty(status::ACCEPTED, "will be done")],
+    refusals: &[Refusal::NotFound, Refusal::Conflict],
+    ..Doc::of("Pause")
+};
+
 pub(super) async fn pause(
     State(api): State<Api>,
     Path(name): Path<String>,
@@ -52,6 +78,12 @@ pub(super) async fn pause(
     Ok(status::ACCEPTED)
 }
 
+pub(super) const RESUME: Doc = Doc {
+    answers: &[Answer::empty(status::ACCEPTED, "will be done")],
+    refusals: &[Refusal::NotFound, Refusal::Conflict],
+    ..Doc::of("Go on")
+};
+
 pub(super) async fn resume(
     State(api): State<Api>,
     Path(name): Path<String>,
@@ -59,6 +91,12 @@ pub(super) async fn resume(
     Box::pin(api.group().set_target(&name, Target::Running)).await?;
     Ok(status::ACCEPTED)
 }
+
+pub(super) const STOP: Doc = Doc {
+    answers: &[Answer::empty(status::DONE, "will be done")],
+    refusals: &[Refusal::NotFound, Refusal::Conflict],
+    ..Doc::of("Stop")
+};
 
 pub(super) async fn stop(
     State(api): State<Api>,

@@ -4,26 +4,26 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::handler::Handler;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use axum::routing::{self, MethodRouter};
 
 use super::access::{self, Role};
 use super::error::ApiError;
+use super::openapi::{self, Doc};
 use super::{Api, answer, audit, config, connectors, health, lifecycle, loggers, metrics, offsets};
 use super::{plugins, root, tasks, topics, v1};
 
 /// One method of one path.
 pub(super) struct Route {
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the handler knows it; tests hold it against the documents")
-    )]
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     /// Who may use it; `None`: everybody, known or not.
     pub(super) role: Option<Role>,
+    /// What else the document says of it.
+    pub(super) doc: Doc,
     handler: MethodRouter<Api>,
 }
 
@@ -38,35 +38,35 @@ pub(super) fn routes() -> Vec<Route> {
 fn connect() -> Vec<Route> {
     use Role::{Admin, Operate, Read};
     vec![
-        open("/health", get(health::health)),
-        of("GET", "/", Read, get(root::root)),
-        of("GET", "/connectors", Read, get(connectors::list)),
-        of("POST", "/connectors", Admin, post(connectors::create)),
-        of("GET", "/connectors/{name}", Read, get(connectors::get)),
-        of("DELETE", "/connectors/{name}", Admin, delete(connectors::remove)),
-        of("GET", "/connectors/{name}/config", Read, get(config::get)),
-        of("PUT", "/connectors/{name}/config", Admin, put(config::put)),
-        of("PATCH", "/connectors/{name}/config", Admin, patch(config::change)),
-        of("GET", "/connectors/{name}/status", Read, get(connectors::status)),
-        of("GET", "/connectors/{name}/tasks", Read, get(tasks::list)),
-        of("GET", "/connectors/{name}/tasks-config", Read, get(tasks::configs)),
-        of("GET", "/connectors/{name}/tasks/{task}/status", Read, get(tasks::status)),
-        of("POST", "/connectors/{name}/tasks/{task}/restart", Operate, post(tasks::restart)),
-        of("POST", "/connectors/{name}/restart", Operate, post(lifecycle::restart)),
-        of("PUT", "/connectors/{name}/pause", Operate, put(lifecycle::pause)),
-        of("PUT", "/connectors/{name}/resume", Operate, put(lifecycle::resume)),
-        of("PUT", "/connectors/{name}/stop", Operate, put(lifecycle::stop)),
-        of("GET", "/connectors/{name}/topics", Read, get(topics::list)),
-        of("PUT", "/connectors/{name}/topics/reset", Operate, put(topics::reset)),
-        of("GET", "/connectors/{name}/offsets", Read, get(offsets::get)),
-        of("PATCH", "/connectors/{name}/offsets", Admin, patch(offsets::alter)),
-        of("DELETE", "/connectors/{name}/offsets", Admin, delete(offsets::reset)),
-        of("GET", "/connector-plugins", Read, get(plugins::list)),
-        of("GET", "/connector-plugins/{plugin}/config", Read, get(plugins::definitions_of)),
-        of("PUT", "/connector-plugins/{plugin}/config/validate", Read, put(plugins::validate)),
-        of("GET", "/admin/loggers", Read, get(loggers::list)),
-        of("GET", "/admin/loggers/{logger}", Read, get(loggers::get)),
-        of("PUT", "/admin/loggers/{logger}", Admin, put(loggers::set)),
+        open("/health", health::health, health::HEALTH),
+        get("/", Read, root::root, root::ROOT),
+        get("/connectors", Read, connectors::list, connectors::LIST),
+        post("/connectors", Admin, connectors::create, connectors::CREATE),
+        get("/connectors/{name}", Read, connectors::get, connectors::GET),
+        delete("/connectors/{name}", Admin, connectors::remove, connectors::REMOVE),
+        get("/connectors/{name}/config", Read, config::get, config::GET),
+        put("/connectors/{name}/config", Admin, config::put, config::PUT),
+        patch("/connectors/{name}/config", Admin, config::change, config::CHANGE),
+        get("/connectors/{name}/status", Read, connectors::status, connectors::STATUS),
+        get("/connectors/{name}/tasks", Read, tasks::list, tasks::LIST),
+        get("/connectors/{name}/tasks-config", Read, tasks::configs, tasks::CONFIGS),
+        get("/connectors/{name}/tasks/{task}/status", Read, tasks::status, tasks::STATUS),
+        post("/connectors/{name}/tasks/{task}/restart", Operate, tasks::restart, tasks::RESTART),
+        post("/connectors/{name}/restart", Operate, lifecycle::restart, lifecycle::RESTART),
+        put("/connectors/{name}/pause", Operate, lifecycle::pause, lifecycle::PAUSE),
+        put("/connectors/{name}/resume", Operate, lifecycle::resume, lifecycle::RESUME),
+        put("/connectors/{name}/stop", Operate, lifecycle::stop, lifecycle::STOP),
+        get("/connectors/{name}/topics", Read, topics::list, topics::LIST),
+        put("/connectors/{name}/topics/reset", Operate, topics::reset, topics::RESET),
+        get("/connectors/{name}/offsets", Read, offsets::get, offsets::GET),
+        patch("/connectors/{name}/offsets", Admin, offsets::alter, offsets::ALTER),
+        delete("/connectors/{name}/offsets", Admin, offsets::reset, offsets::RESET),
+        get("/connector-plugins", Read, plugins::list, plugins::LIST),
+        get("/connector-plugins/{plugin}/config", Read, plugins::settings, plugins::SETTINGS),
+        put("/connector-plugins/{plugin}/config/validate", Read, plugins::check, plugins::CHECK),
+        get("/admin/loggers", Read, loggers::list, loggers::LIST),
+        get("/admin/loggers/{logger}", Read, loggers::get, loggers::GET),
+        put("/admin/loggers/{logger}", Admin, loggers::set, loggers::SET),
     ]
 }
 
@@ -74,31 +74,45 @@ fn connect() -> Vec<Route> {
 fn ours() -> Vec<Route> {
     use Role::{Admin, Operate, Read};
     vec![
-        open("/ready", get(health::ready)),
-        of("GET", "/metrics", Read, get(metrics::metrics)),
-        of("GET", "/openapi.json", Read, get(v1::openapi::document)),
-        of("GET", "/v1/connectors", Read, get(v1::connectors::list)),
-        of("GET", "/v1/connectors/{name}", Read, get(v1::connectors::get)),
-        of("PATCH", "/v1/connectors/{name}", Admin, patch(v1::connectors::change)),
-        of("DELETE", "/v1/connectors/{name}", Admin, delete(v1::connectors::destroy)),
-        of("POST", "/v1/connectors/{name}/snapshots", Operate, post(v1::snapshots::ask)),
-        of("GET", "/v1/connectors/{name}/check", Read, get(v1::checks::check)),
-        of("POST", "/v1/connectors/{name}/check", Admin, post(v1::checks::plan)),
-        of("GET", "/v1/connectors/{name}/logs", Read, get(v1::logs::read)),
-        of("GET", "/v1/connectors/{name}/records", Read, get(v1::records::stream)),
-        of("GET", "/v1/connectors/{name}/verify", Read, get(v1::verify::stream)),
-        of("GET", "/v1/workers", Read, get(v1::workers::list)),
-        of("GET", "/v1/events", Read, get(v1::events::stream)),
+        open("/ready", health::ready, health::READY),
+        get("/metrics", Read, metrics::metrics, metrics::METRICS),
+        get("/openapi.json", Read, openapi::document, openapi::DOC),
+        get("/v1/connectors", Read, v1::connectors::list, v1::connectors::LIST),
+        get("/v1/connectors/{name}", Read, v1::connectors::get, v1::connectors::GET),
+        patch("/v1/connectors/{name}", Admin, v1::connectors::change, v1::connectors::CHANGE),
+        delete("/v1/connectors/{name}", Admin, v1::connectors::destroy, v1::connectors::DESTROY),
+        post("/v1/connectors/{name}/snapshots", Operate, v1::snapshots::ask, v1::snapshots::ASK),
+        get("/v1/connectors/{name}/check", Read, v1::checks::check, v1::checks::CHECK),
+        post("/v1/connectors/{name}/check", Admin, v1::checks::plan, v1::checks::PLAN),
+        get("/v1/connectors/{name}/logs", Read, v1::logs::read, v1::logs::READ),
+        get("/v1/connectors/{name}/records", Read, v1::records::stream, v1::records::STREAM),
+        get("/v1/connectors/{name}/verify", Read, v1::verify::stream, v1::verify::STREAM),
+        get("/v1/workers", Read, v1::workers::list, v1::workers::LIST),
+        get("/v1/events", Read, v1::events::stream, v1::events::STREAM),
     ]
 }
 
-fn open(path: &'static str, handler: MethodRouter<Api>) -> Route {
-    Route { method: "GET", path, role: None, handler }
+/// A route for everybody.
+fn open<H: Handler<T, Api>, T: 'static>(path: &'static str, handler: H, doc: Doc) -> Route {
+    Route { method: "GET", path, role: None, doc, handler: routing::get(handler) }
 }
 
-fn of(method: &'static str, path: &'static str, role: Role, handler: MethodRouter<Api>) -> Route {
-    Route { method, path, role: Some(role), handler }
+/// Routes for those who have a role, one function for each method.
+macro_rules! methods {
+    ($($function:ident $method:literal),*) => {$(
+        fn $function<H: Handler<T, Api>, T: 'static>(
+            path: &'static str,
+            role: Role,
+            handler: H,
+            doc: Doc,
+        ) -> Route {
+            let handler = routing::$function(handler);
+            Route { method: $method, path, role: Some(role), doc, handler }
+        }
+    )*};
 }
+
+methods!(get "GET", put "PUT", post "POST", patch "PATCH", delete "DELETE");
 
 /// The whole API.
 pub fn router(api: Api) -> Router {

@@ -3,7 +3,11 @@
 //! In: configurations on their way out and in. Out: the same with secrets hidden, or with hidden ones put back.
 //! Never: a secret in an answer. ADR 0017.
 
+use std::collections::BTreeMap;
+
 use connector::settings::is_secret;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::wanted::Config;
@@ -11,9 +15,23 @@ use crate::wanted::Config;
 /// What stands for a secret. Kafka's own word for it.
 pub(super) const HIDDEN: &str = "[hidden]";
 
+/// Keys and values. Secrets are `[hidden]` in answers; one that comes back so keeps what it was.
+// Answers have no other type for a configuration, so that none can be shown that was not hidden.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Config)]
+pub(super) struct Shown(BTreeMap<String, String>);
+
+impl Shown {
+    /// With a key more, which is no secret.
+    pub(super) fn with(mut self, key: &str, value: &str) -> Self {
+        self.0.insert(key.to_owned(), value.to_owned());
+        self
+    }
+}
+
 /// A configuration to be shown.
-pub(super) fn hidden(config: &Config) -> Config {
-    config.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect()
+pub(super) fn hidden(config: &Config) -> Shown {
+    Shown(config.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect())
 }
 
 /// A value to be shown. References are no secrets, what they lead to is.
@@ -179,7 +197,7 @@ mod tests {
             ("tributary.source.url", "postgres://u:p@h/d"),
             ("slot.name", "a"),
         ]);
-        assert_eq!(restored(hidden(&stored), Some(&stored)).unwrap(), stored);
+        assert_eq!(restored(hidden(&stored).0, Some(&stored)).unwrap(), stored);
     }
 
     #[test]

@@ -8,8 +8,11 @@ use connector::ConnectorError;
 
 use super::error::ApiError;
 use super::health::Health;
+use super::openapi::Refusal;
 use crate::error::GroupError;
 
+/// It was done, or looked at, and there is something to say.
+pub(super) const OK: StatusCode = StatusCode::OK;
 /// It was made.
 pub(super) const CREATED: StatusCode = StatusCode::CREATED;
 /// It will be done.
@@ -62,12 +65,32 @@ fn of_group(error: &GroupError) -> StatusCode {
     }
 }
 
+/// The status of a refusal that the document names.
+pub(super) fn of_refusal(refusal: Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Wrong => StatusCode::BAD_REQUEST,
+        Refusal::NotFound => StatusCode::NOT_FOUND,
+        Refusal::Conflict => StatusCode::CONFLICT,
+        Refusal::Changed => StatusCode::PRECONDITION_FAILED,
+        Refusal::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Refusal::Forbidden => StatusCode::FORBIDDEN,
+        Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Refusal::TooMany => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+/// It is up, and not yet or not any more to be asked.
+pub(super) const NOT_READY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+/// It cannot do what it is there for.
+pub(super) const UNHEALTHY: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+
 /// The status of `GET /health`, as KIP-1017 has it.
 pub(super) fn of_health(health: &Health) -> StatusCode {
     match health {
         Health::Healthy => StatusCode::OK,
-        Health::Starting => StatusCode::SERVICE_UNAVAILABLE,
-        Health::Unhealthy { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        Health::Starting => NOT_READY,
+        Health::Unhealthy { .. } => UNHEALTHY,
     }
 }
 
@@ -75,6 +98,33 @@ pub(super) fn of_health(health: &Health) -> StatusCode {
 pub(super) fn of_ready(health: &Health) -> StatusCode {
     match health {
         Health::Healthy => StatusCode::OK,
-        Health::Starting | Health::Unhealthy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Health::Starting | Health::Unhealthy { .. } => NOT_READY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_the_status_that_a_refusal_has() {
+        let name = || "a".to_owned();
+        for (refusal, error) in [
+            (Refusal::Wrong, ApiError::body("a")),
+            (Refusal::NotFound, GroupError::NotFound { name: name() }.into()),
+            (Refusal::Conflict, GroupError::Exists { name: name() }.into()),
+            (Refusal::Conflict, GroupError::Contended { attempts: 1 }.into()),
+            (
+                Refusal::Changed,
+                GroupError::Changed { name: name(), expected: 1, revision: 2 }.into(),
+            ),
+            (Refusal::Unauthenticated, ApiError::Unauthenticated),
+            (Refusal::Forbidden, ApiError::Foreign { origin: name() }),
+            (Refusal::TooLarge, ApiError::TooLarge { limit_bytes: 1 }),
+            (Refusal::NotJson, ApiError::ContentType),
+            (Refusal::TooMany, ApiError::TooMany { from: name(), wait_seconds: 1 }),
+        ] {
+            assert_eq!(of_refusal(refusal), of(&error), "{refusal:?}");
+        }
     }
 }

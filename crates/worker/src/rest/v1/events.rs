@@ -2,6 +2,7 @@
 //!
 //! Shape: `event: connector` with a connector as `GET /v1/connectors/{name}` has it; `event: deleted` with `{"name"}`; first all there are. Who
 //! reads slowly gets the newest state and not each before it.
+//! Never: a reader that holds up a connector.
 //! Source: HTML standard, "Server-sent events".
 
 use std::collections::BTreeMap;
@@ -11,17 +12,37 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use utoipa::ToSchema;
 
-use super::super::Api;
 use super::super::error::ApiError;
-use super::connectors::connector;
+use super::super::openapi::{Answer, Doc, one};
+use super::super::{Api, status};
+use super::connector::Connector;
 use crate::view::ConnectorView;
 
 /// Between two looks: a connector tells its progress some times a second.
 const PAUSE: Duration = Duration::from_millis(250);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A connector that is gone.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Deleted {
+    pub(super) name: String,
+}
+
+pub(crate) const STREAM: Doc = Doc {
+    answers: &[Answer {
+        events: &[("connector", one::<Connector>), ("deleted", one::<Deleted>)],
+        ..Answer::empty(
+            status::OK,
+            "`event: connector` with a Connector, `event: deleted` with {\"name\"}; first all there are",
+        )
+    }],
+    ..Doc::of("Changes of connectors as they happen")
+};
 
 pub(crate) async fn stream(
     State(api): State<Api>,
@@ -74,17 +95,17 @@ impl Follower {
         let mut there = BTreeMap::new();
         for view in self.api.group().connectors() {
             if self.told.get(&view.name) != Some(&view) {
-                self.waiting.push(event("connector", &connector(&self.api, &view)));
+                self.waiting.push(event("connector", &Connector::of(&self.api, &view)));
             }
             there.insert(view.name.clone(), view);
         }
         for name in self.told.keys().filter(|name| !there.contains_key(*name)) {
-            self.waiting.push(event("deleted", &json!({"name": name})));
+            self.waiting.push(event("deleted", &Deleted { name: name.clone() }));
         }
         self.told = there;
     }
 }
 
-pub(super) fn event(kind: &str, body: &Value) -> Event {
-    Event::default().event(kind).data(body.to_string())
+pub(super) fn event<T: Serialize>(kind: &str, body: &T) -> Event {
+    Event::default().event(kind).data(json!(body).to_string())
 }

@@ -10,18 +10,52 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
 use super::super::Api;
-use super::super::answer::problem;
-use super::super::connectors::{query_flag, query_values};
+use super::super::answer::{Problem, problem};
 use super::super::error::ApiError;
-use super::events::{event, kept_alive};
-use crate::logs::{Lines, Logged};
+use super::super::openapi::{Answer, Doc, Parameter, Refusal, Values, one};
+use super::super::query::{query_flag, query_values};
+use super::events::{Deleted, event, kept_alive};
+use crate::logs::{Lines, LogLine, Logged};
 
-const LINES: usize = 100;
-const LINES_MAX: usize = 1000;
+const LINES: u64 = 100;
+const LINES_MAX: u64 = 1000;
+
+/// What a connector wrote into the log.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LogLines)]
+struct LastLines {
+    /// The oldest first.
+    lines: Vec<LogLine>,
+}
+
+pub(crate) const READ: Doc = Doc {
+    parameters: &[
+        Parameter::query(
+            "lines",
+            Values::Number { most: LINES_MAX, default: LINES },
+            "so many lines at most",
+        ),
+        Parameter::query("follow", Values::Flag, "go on with those that come"),
+    ],
+    answers: &[Answer {
+        events: &[
+            ("line", one::<LogLine>),
+            ("deleted", one::<Deleted>),
+            ("problem", one::<Problem>),
+        ],
+        ..Answer::json(
+            "the last lines; followed, `event: line` each, at the end `event: deleted` with {\"name\"} or `event: problem` with a Problem",
+            one::<LastLines>,
+        )
+    }],
+    refusals: &[Refusal::Wrong, Refusal::NotFound],
+    ..Doc::of("What a connector wrote into the log last, and what it writes")
+};
 
 pub(crate) async fn read(
     State(api): State<Api>,
@@ -33,7 +67,7 @@ pub(crate) async fn read(
     if !query_flag(&query, "follow") {
         let _place = api.look()?;
         let lines = Box::pin(api.group().log(&name, count)).await?.into_last();
-        return Ok(Json(json!({"lines": lines})).into_response());
+        return Ok(Json(LastLines { lines }).into_response());
     }
     let place = api.event_stream()?;
     let lines = Box::pin(api.group().log(&name, count)).await?;
@@ -61,17 +95,17 @@ impl Told {
         let logged = self.lines.next().await;
         self.is_over = !matches!(logged, Logged::Line(_));
         Some(match logged {
-            Logged::Line(line) => event("line", &json!(line)),
-            Logged::Gone => event("deleted", &json!({"name": self.name})),
+            Logged::Line(line) => event("line", &line),
+            Logged::Gone => event("deleted", &Deleted { name: self.name.clone() }),
             Logged::Failed(failure) => event("problem", &problem(&failure.into())),
         })
     }
 }
 
 fn count(query: &str) -> Result<usize, ApiError> {
-    let Some(given) = query_values(query, "lines").pop() else { return Ok(LINES) };
-    match given.parse::<usize>() {
-        Ok(count) if count <= LINES_MAX => Ok(count),
+    let given = query_values(query, "lines").pop().unwrap_or_else(|| LINES.to_string());
+    match given.parse() {
+        Ok(count) if count as u64 <= LINES_MAX => Ok(count),
         _ => Err(ApiError::body(format!("lines is `{given}`, not a number up to {LINES_MAX}"))),
     }
 }

@@ -9,15 +9,53 @@ use std::convert::Infallible;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::sse::{Event, Sse};
 use futures_util::Stream;
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
-use super::super::Api;
-use super::super::answer::problem;
-use super::super::connectors::query_values;
+use super::super::answer::{Problem, problem};
 use super::super::error::ApiError;
-use super::events::{event, kept_alive};
-use crate::records::{Came, Records, record_json};
+use super::super::openapi::{Answer, Doc, Parameter, Refusal, Values, one};
+use super::super::query::query_values;
+use super::super::{Api, status};
+use super::events::{Deleted, event, kept_alive};
+use crate::records::{Came, RecordJson, Records};
+
+/// Topics that are read from here on.
+#[derive(Serialize, ToSchema)]
+struct Reading {
+    topics: Vec<String>,
+}
+
+/// A record, and where it is.
+#[derive(Serialize, ToSchema)]
+struct TopicRecord {
+    topic: String,
+    #[serde(flatten)]
+    record: RecordJson,
+}
+
+pub(crate) const STREAM: Doc = Doc {
+    parameters: &[Parameter::query(
+        "table",
+        Values::Texts,
+        "schema.table; may be given several times; without it all",
+    )],
+    answers: &[Answer {
+        events: &[
+            ("reading", one::<Reading>),
+            ("record", one::<TopicRecord>),
+            ("deleted", one::<Deleted>),
+            ("problem", one::<Problem>),
+        ],
+        ..Answer::empty(
+            status::OK,
+            "`event: reading` with {\"topics\"} first; `event: record` with topic, partition, offset, timestamp_ms, key, value, headers; at the end `event: deleted` with {\"name\"} or `event: problem` with a Problem",
+        )
+    }],
+    refusals: &[Refusal::Wrong, Refusal::NotFound],
+    ..Doc::of("The records of a connector as Kafka commits them")
+};
 
 pub(crate) async fn stream(
     State(api): State<Api>,
@@ -45,18 +83,42 @@ struct Told {
 impl Told {
     async fn next(&mut self) -> Option<Event> {
         Some(match self.records.next().await? {
-            Came::Reading(topics) => event("reading", &json!({"topics": topics})),
+            Came::Reading(topics) => event("reading", &Reading { topics }),
             Came::Record(topic, record) => {
-                let mut body = json!({"topic": topic});
-                if let (Some(body), Some(more)) =
-                    (body.as_object_mut(), record_json(&record).as_object_mut())
-                {
-                    body.append(more);
-                }
-                event("record", &body)
+                event("record", &TopicRecord { topic, record: RecordJson::from(&record) })
             }
-            Came::Gone => event("deleted", &json!({"name": self.name})),
+            Came::Gone => event("deleted", &Deleted { name: self.name.clone() }),
             Came::Failed(failure) => event("problem", &problem(&failure.into())),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka::reader::ConsumedRecord;
+    use serde_json::json;
+
+    use super::super::super::openapi::expect_fit;
+    use super::*;
+
+    #[test]
+    fn a_record_is_what_the_document_says() {
+        let record = ConsumedRecord {
+            partition: 0,
+            offset: 1,
+            timestamp_ms: 2,
+            key: Some("{\"id\":1}".into()),
+            value: None,
+            headers: vec![("a".to_owned(), Some("b".into())), ("c".to_owned(), None)],
+        };
+        let told = TopicRecord { topic: "t".to_owned(), record: RecordJson::from(&record) };
+        expect_fit(&told);
+        assert_eq!(
+            json!(told),
+            json!({
+                "topic": "t", "partition": 0, "offset": 1, "timestamp_ms": 2, "key": {"id": 1},
+                "value": null, "headers": [{"name": "a", "value": "b"}, {"name": "c", "value": null}],
+            })
+        );
     }
 }

@@ -3,40 +3,48 @@
 //! In: what is wanted, as JSON. Out: the id under which `state.signals` of the connector tells how it goes.
 //! Never: a condition from somebody who may not change what the connector is: it is SQL that runs as the connector's role.
 
+use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
-use axum::{Json, response::IntoResponse};
 use connector::{SnapshotWanted, WrittenSignal, table_typed};
 use rand::Rng;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::access::{Caller, Role};
-use super::super::body::Object;
+use super::super::body::Body;
 use super::super::error::ApiError;
+use super::super::openapi::{Answer, Doc, Refusal, one};
 use super::super::{Api, status};
 
 /// What is wanted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+#[schema(as = SnapshotWish)]
+pub(crate) struct Wish {
     #[serde(default)]
+    #[schema(default = "execute")]
     action: Action,
-    /// `schema.table`; without a schema `public` is meant.
+    /// `schema.table`, or a table of `public`; those to read, or with `stop` those to leave.
     #[serde(default)]
     tables: Vec<String>,
+    /// Only rows for which this SQL holds; needs the role admin.
     #[serde(default, rename = "where")]
     condition: Option<String>,
+    /// The stream stands still meanwhile.
     #[serde(default)]
     blocking: bool,
+    /// A column to read in the order of.
     #[serde(default)]
     surrogate_key: Option<String>,
-    /// Without one an id is made.
+    /// Id of the signal; without it one is made.
     #[serde(default)]
     id: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// What is to be done with snapshots.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[schema(as = SnapshotAction)]
 #[serde(rename_all = "lowercase")]
 enum Action {
     #[default]
@@ -46,15 +54,38 @@ enum Action {
     Stop,
 }
 
+/// The signal that was written.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SnapshotSignal {
+    id: String,
+    /// `execute-snapshot`, `pause-snapshot`, `resume-snapshot` or `stop-snapshot`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    connector: String,
+    /// The connector's topic of signals.
+    topic: String,
+    /// Once `state.signals.topic_offset` is here, the signal was heeded.
+    end_offset: i64,
+    /// The topic was made for it.
+    is_new_topic: bool,
+    /// Of several signals that were not read the last alone may be left.
+    is_compacted: bool,
+}
+
+pub(crate) const ASK: Doc = Doc {
+    body: Some(one::<Wish>),
+    answers: &[Answer::json("the signal is written", one::<SnapshotSignal>).with(status::ACCEPTED)],
+    refusals: &[Refusal::Wrong, Refusal::NotFound],
+    ..Doc::of("Have tables read again; pause, resume or stop that")
+};
+
 /// Writes the signal.
 pub(crate) async fn ask(
     State(api): State<Api>,
     Path(name): Path<String>,
     Extension(caller): Extension<Caller>,
-    Object(object): Object,
-) -> Result<impl IntoResponse, ApiError> {
-    let wish: Wish = serde_json::from_value(Value::Object(object))
-        .map_err(|error| ApiError::body(error.to_string()))?;
+    Body(wish): Body<Wish>,
+) -> Result<(StatusCode, Json<SnapshotSignal>), ApiError> {
     if wish.condition.is_some() && caller.role < Role::Admin {
         let Caller { name: caller, role: has } = caller;
         return Err(ApiError::Forbidden { caller, has, needs: Role::Admin });
@@ -66,16 +97,16 @@ pub(crate) async fn ask(
     };
     let signal = signal(wish)?;
     let sent = Box::pin(api.group().signal(&name, &signal, &id)).await?;
-    let answer = json!({
-        "id": id,
-        "type": signal.kind(),
-        "connector": name,
-        "topic": sent.topic,
-        "end_offset": sent.end_offset,
-        "is_new_topic": sent.is_new_topic,
-        "is_compacted": sent.is_compacted,
-    });
-    Ok::<(StatusCode, Json<Value>), _>((status::ACCEPTED, Json(answer)))
+    let answer = SnapshotSignal {
+        id,
+        kind: signal.kind(),
+        connector: name,
+        topic: sent.topic,
+        end_offset: sent.end_offset,
+        is_new_topic: sent.is_new_topic,
+        is_compacted: sent.is_compacted,
+    };
+    Ok((status::ACCEPTED, Json(answer)))
 }
 
 fn signal(wish: Wish) -> Result<WrittenSignal, ApiError> {
@@ -108,6 +139,8 @@ fn signal(wish: Wish) -> Result<WrittenSignal, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn of(body: Value) -> Result<WrittenSignal, String> {

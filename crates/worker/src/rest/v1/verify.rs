@@ -9,19 +9,41 @@ use std::time::Duration;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::sse::{Event, Sse};
+use connector::verify::{ReportJson, VerifyProgress};
 use futures_util::Stream;
-use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::super::Api;
-use super::super::answer::problem;
-use super::super::connectors::query_values;
+use super::super::answer::{Problem, problem};
 use super::super::error::ApiError;
+use super::super::openapi::{Answer, Doc, Parameter, Refusal, Values, one};
+use super::super::query::query_values;
+use super::super::{Api, status};
 use super::events::{event, kept_alive};
 use crate::verifying::{Verified, Verifying};
 
 const WAIT_SECONDS: u64 = 60;
 const WAIT_SECONDS_MAX: u64 = 24 * 3600;
+
+pub(crate) const STREAM: Doc = Doc {
+    parameters: &[Parameter::query(
+        "wait_max",
+        Values::Number { most: WAIT_SECONDS_MAX, default: WAIT_SECONDS },
+        "seconds it may take the connector to come as far as the tables are",
+    )],
+    answers: &[Answer {
+        events: &[
+            ("progress", one::<VerifyProgress>),
+            ("report", one::<ReportJson>),
+            ("problem", one::<Problem>),
+        ],
+        ..Answer::empty(
+            status::OK,
+            "`event: progress` with what, total, done; at the end `event: report` with lsn, clean, tables, or `event: problem` with a Problem",
+        )
+    }],
+    refusals: &[Refusal::Wrong, Refusal::NotFound],
+    ..Doc::of("Its topics held against its tables")
+};
 
 pub(crate) async fn stream(
     State(api): State<Api>,
@@ -48,11 +70,8 @@ struct Told {
 impl Told {
     async fn next(&mut self) -> Option<Event> {
         Some(match self.verifying.next().await? {
-            Verified::Progress(progress) => event(
-                "progress",
-                &json!({"what": progress.what, "total": progress.total, "done": progress.done}),
-            ),
-            Verified::Report(report) => event("report", &report.to_json()),
+            Verified::Progress(progress) => event("progress", &progress),
+            Verified::Report(report) => event("report", &ReportJson::from(&report)),
             Verified::Failed(failure) => event("problem", &problem(&failure.into())),
         })
     }
@@ -67,5 +86,22 @@ fn wait_max(query: &str) -> Result<Duration, ApiError> {
         _ => Err(ApiError::body(format!(
             "wait_max is `{given}`, not a number of seconds up to {WAIT_SECONDS_MAX}"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connector::verify::{Report, TableReport};
+
+    use super::super::super::openapi::expect_fit;
+    use super::*;
+
+    #[test]
+    fn a_report_is_what_the_document_says() {
+        let table = TableReport { not_compared: Some("a".to_owned()), ..TableReport::default() };
+        let report =
+            Report { lsn: "0/1".parse().unwrap(), tables: vec![table, TableReport::default()] };
+        expect_fit(&ReportJson::from(&report));
+        expect_fit(&VerifyProgress::default());
     }
 }
