@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use testkit::stack::Stack;
 use testkit::{Failure, Result, connector, golden, oracle, pgbench};
+use tokio::signal::unix::{SignalKind, signal};
 
 use output::{narrate, print};
 
@@ -121,7 +122,7 @@ fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(run(command_line.task)),
+        Ok(runtime) => runtime.block_on(run_unless_interrupted(command_line.task)),
         Err(error) => Err(error.into()),
     };
     match done {
@@ -130,6 +131,17 @@ fn main() -> ExitCode {
             narrate(&failure.to_string());
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What a task has started ends when its future is dropped: connectors, servers, their folders.
+async fn run_unless_interrupted(task: Task) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = run(task) => done,
+        _ = interrupt.recv() => Err(Failure::new("ended by SIGINT")),
+        _ = terminate.recv() => Err(Failure::new("ended by SIGTERM")),
     }
 }
 

@@ -171,6 +171,12 @@ impl Connector {
         Ok(process)
     }
 
+    /// Starts a process that dies at a failpoint, `POINT=kill[:MS][@HIT]`, and waits until it has.
+    pub async fn die_at(&self, failpoint: &str) -> Result<()> {
+        let mut process = self.start_with(&[(failpoint::FAILPOINT, failpoint)])?;
+        process.killed(DEADLINE).await.map_err(|failure| failure.during(failpoint))
+    }
+
     /// Waits until the slot is being streamed; fails at once, with the log, if the process ends first.
     pub async fn wait_until_streaming(&self, process: &mut ConnectorProcess) -> Result<()> {
         let session = self.database.session().await?;

@@ -399,7 +399,9 @@ async fn a_half_sent_transaction_goes_on_at_its_row_whichever_way_it_comes() -> 
     let database = database("largehalf").await?;
     let session = database.with("create table item (id int primary key, note text)").await?;
     let mut connector = database.connector()?.set("tributary.commit.bytes.max", "32768");
-    let mut process = connector.start_streaming().await?;
+    let first = [(failpoint::FAILPOINT, "slice-handed-over=kill:5@10")];
+    let mut process = connector.start_with(&first)?;
+    connector.wait_until_streaming(&mut process).await?;
     session
         .run(
             "begin; savepoint a; insert into item select i, repeat('u', 100) from generate_series(1, 3000) i; rollback to a;
@@ -408,16 +410,18 @@ async fn a_half_sent_transaction_goes_on_at_its_row_whichever_way_it_comes() -> 
              insert into item select i, repeat('x', 100) from generate_series(20001, 40000) i; commit",
         )
         .await?;
+    process.killed(DEADLINE).await?;
     let mut tail = database.tail("public.item")?;
-    for (seen, streaming) in [(200, "off"), (8_000, "on"), (16_000, "on"), (24_000, "off")] {
-        tail.until(DEADLINE, |event| event.key_payload()["id"].as_u64() > Some(seen)).await?;
-        process.kill().await?;
-        let rest = tail.to_end(DEADLINE).await?;
-        let last = rest.last().and_then(|event| event.key_payload()["id"].as_u64());
-        assert!(last < Some(40_000), "the transaction was sent whole before the SIGKILL");
+    let mut before = 0;
+    for streaming in ["off", "on", "on", "off"] {
+        let sent = tail.to_end(DEADLINE).await?;
+        let last = sent.last().and_then(|event| event.key_payload()["id"].as_u64()).unwrap_or(0);
+        assert!((before + 1..40_000).contains(&last), "{streaming}: {before}, then {last}");
+        before = last;
         connector = connector.set("tributary.streaming.transactions", streaming);
-        process = connector.start()?;
+        connector.die_at("slice-handed-over=kill:5@100").await?;
     }
+    let mut process = connector.start()?;
     let events = database.events("public.item").await?;
     let ids: Vec<_> =
         events.iter().filter_map(|event| event.key_payload()["id"].as_u64()).collect();
