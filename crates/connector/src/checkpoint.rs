@@ -94,12 +94,17 @@ impl CheckpointLog {
     }
 }
 
+/// How long compaction leaves the marker that each commit writes. By default it is a day: a connector that commits a hundred times a
+/// second would have a take-over read millions of them. A take-over takes seconds, and reads nothing of what it has read before.
+const MARKERS_STAY_MS: &str = "600000";
+
 /// One record per connector; small segments keep small what compaction has not reached yet.
 fn offsets_topic(settings: &Settings) -> NewTopic {
     let configs = [
         ("cleanup.policy", "compact"),
         ("segment.bytes", "16777216"),
         ("min.cleanable.dirty.ratio", "0.05"),
+        ("delete.retention.ms", MARKERS_STAY_MS),
     ];
     NewTopic {
         name: settings.offsets_topic.clone(),

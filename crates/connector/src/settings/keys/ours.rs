@@ -21,7 +21,7 @@ pub(super) const KEYS: &[Key] = &[
     supported(
         "tributary.offsets.topic",
         "",
-        "Compacted topic with the checkpoints; `<group>-offsets` without it.",
+        "Compacted topic with the checkpoints; `<group>-offsets` without it. If it is made by hand, `delete.retention.ms=600000` keeps a take-over short: each commit leaves a marker for so long, which is a day by default.",
     ),
     supported(
         "tributary.offsets.topic.partitions",
