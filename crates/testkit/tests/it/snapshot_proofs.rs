@@ -32,7 +32,7 @@ async fn a_row_is_in_the_snapshot_or_in_the_stream_whenever_its_transaction_bega
 async fn a_snapshot_that_is_killed_goes_on_and_the_topics_are_the_tables() -> Result<()> {
     for (seed, threads) in [(1, 1), (2, 2)] {
         let settings = [
-            ("tributary.snapshot.max.rows.per.second", "10000"),
+            ("tributary.snapshot.max.rows.per.second", "4000"),
             ("tributary.commit.bytes.max", "65536"),
         ];
         let plan = resume::Plan {

@@ -204,7 +204,7 @@ async fn a_concurrent_snapshot_lets_the_stream_run_and_survives_death() -> Resul
     let connector = database
         .connector()?
         .set("tributary.snapshot.concurrent", "true")
-        .set("tributary.snapshot.max.rows.per.second", "4000");
+        .set("tributary.snapshot.max.rows.per.second", "1000");
     let mut process = connector.start_streaming().await?;
     let mut tail = database.tail("public.b")?;
     tail.until(DEADLINE, |event| event.operation() == "r").await?;
