@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use postgres::catalog;
 use tokio::time::sleep;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Tables;
 use crate::error::ConnectorError;
@@ -20,8 +20,14 @@ const VISIBLE_PAUSE: Duration = Duration::from_millis(2);
 /// How long a transaction is waited for in silence, where it has to be seen.
 const INVISIBLE_SILENCE: Duration = Duration::from_secs(10);
 
+/// Whether commits may wait for this session's walsender, which has its name.
+const WAITED_FOR: &str = "SELECT names ~ '[*]' OR position(lower(current_setting('application_name')) IN lower(names)) > 0 \
+    FROM current_setting('synchronous_standby_names') AS names";
+
 impl Tables {
     /// Waits until what the transaction being decoded did can be read; asks the server once for each transaction.
+    ///
+    /// Where the commit may wait for us, it is not waited for: neither would ever go on.
     pub(crate) async fn until_visible(&self, point: Point) -> Result<(), ConnectorError> {
         self.shown.get_or_try_init(|| self.wait_as_long_as_it_takes(point)).await.copied()
     }
@@ -30,6 +36,13 @@ impl Tables {
         let began = Instant::now();
         let mut told = false;
         while !self.wait_until_visible(point).await? {
+            if self.is_waited_for().await? {
+                warn!(
+                    "values are read again that may be older than transaction {}: commits wait for this connector (synchronous_standby_names)",
+                    point.xid
+                );
+                return Ok(());
+            }
             if !told && began.elapsed() > INVISIBLE_SILENCE {
                 info!(
                     "the stream goes on when transaction {} can be seen: it may wait for a standby",
@@ -39,6 +52,11 @@ impl Tables {
             }
         }
         Ok(())
+    }
+
+    async fn is_waited_for(&self) -> Result<bool, ConnectorError> {
+        let row = self.control.text_row("tell whom commits wait for", WAITED_FOR).await?;
+        Ok(row.is_some_and(|row| row.first().is_some_and(|value| value.as_deref() == Some("t"))))
     }
 
     /// Waits a short while; says whether the transaction can be seen now.

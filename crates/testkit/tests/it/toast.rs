@@ -4,7 +4,7 @@ use serde_json::Value;
 use testkit::Result;
 use testkit::connector::{Connector, ConnectorProcess};
 use testkit::session::Session;
-use testkit::stack::Stack;
+use testkit::stack::{Database, Stack};
 use testkit::wait::{DEADLINE, Seen, eventually};
 
 /// Incompressible text of 9.6 kB, which PostgreSQL stores out of line.
@@ -52,10 +52,7 @@ async fn a_value_that_is_read_again_is_not_older_than_its_change() -> Result<()>
     let stack = Stack::start(&settings).await?;
     let database = stack.database("again").await?;
     let session = database.with("create table doc (id int primary key, n int, body text)").await?;
-    let connector = database
-        .connector()?
-        .set("post.processors", "again")
-        .set("again.type", "io.debezium.processors.reselect.ReselectColumnsPostProcessor");
+    let connector = reselecting(&database)?;
     let mut process = connector.start_streaming().await?;
     session.run(&format!("insert into doc values (1, 1, {LONG})")).await?;
     process.log_with("captures table `public.doc`", DEADLINE).await?;
@@ -86,6 +83,34 @@ async fn a_value_that_is_read_again_is_not_older_than_its_change() -> Result<()>
     assert!(events[1].payload()["after"]["body"].is_null(), "{}", events[1].payload());
     process.terminate().await?;
     stack.stop().await
+}
+
+/// With `*` every walsender is a standby, ours too: what waits for us is not waited for.
+#[tokio::test]
+async fn a_commit_that_waits_for_the_connector_is_not_waited_for() -> Result<()> {
+    let settings = [("synchronous_standby_names", "*"), ("synchronous_commit", "local")];
+    let stack = Stack::start(&settings).await?;
+    let database = stack.database("waits").await?;
+    let session = database.with("create table doc (id int primary key, n int, body text)").await?;
+    let mut process = reselecting(&database)?.start_streaming().await?;
+    session.run(&format!("insert into doc values (1, 1, {LONG})")).await?;
+    session.run("set synchronous_commit = on").await?;
+    tokio::time::timeout(DEADLINE, session.run("update doc set n = 2")).await??;
+    session.run("set synchronous_commit = local").await?;
+    let events = database.events("public.doc").await?;
+    assert_eq!(events[1].payload()["after"]["body"].as_str().map(str::len), Some(9600));
+    assert!(process.log().contains("commits wait for this connector"), "{}", process.log());
+    process.terminate().await?;
+    stack.stop().await
+}
+
+/// A connector that reads again what the stream lacks.
+fn reselecting(database: &Database) -> Result<Connector> {
+    let connector = database
+        .connector()?
+        .set("post.processors", "again")
+        .set("again.type", "io.debezium.processors.reselect.ReselectColumnsPostProcessor");
+    Ok(connector)
 }
 
 /// A column of each type that may be stored out of line.
