@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use testkit::connector::Connector;
 use testkit::event::Event;
 use testkit::stack::Database;
 use testkit::wait::{DEADLINE, Seen, eventually};
@@ -60,18 +61,35 @@ fn folded(events: &[Event]) -> HashMap<Option<i64>, Option<i64>> {
     live
 }
 
-/// Method: the reading is slowed down, and killed in its second chunk, when the first is in Kafka. Meanwhile a row moves from the last chunk into the first,
+/// Dies in a snapshot when so many Kafka transactions are committed, which grow to their size whatever time that takes. How many rows are in
+/// Kafka then.
+async fn die_at_commit(connector: &mut Connector, number: u32) -> Result<u64> {
+    connector.put("tributary.commit.interval.max.ms", "60000");
+    connector.die_at(&format!("chunk-committed=kill@{number}")).await?;
+    connector.put("tributary.commit.interval.max.ms", "100");
+    let rows = connector.database().tail("public.wide")?.to_end(DEADLINE).await?.len();
+    Ok(u64::try_from(rows)?)
+}
+
+/// A connector that reads one table, in Kafka transactions of so many bytes.
+fn reading_wide(database: &Database, bytes_max: u32) -> Result<Connector> {
+    let connector = database
+        .connector()?
+        .set("table.include.list", "public.wide,public.zz_marker")
+        .set("tributary.commit.bytes.max", &bytes_max.to_string());
+    Ok(connector)
+}
+
+/// Method: killed in the second chunk, when the first is in Kafka. Meanwhile a row moves from the last chunk into the first,
 /// by an update that leaves its large value alone; rows of both are deleted, and new ones come.
 #[tokio::test]
 async fn chunks_that_are_in_kafka_are_not_read_again_and_a_row_that_moved_is_whole() -> Result<()> {
     let database = testkit::stack::Stack::shared()?.database("resume").await?;
     let session = wide(&database).await?;
     let before = rows_scanned(&session).await?;
-    let connector = database
-        .connector()?
-        .set("table.include.list", "public.wide,public.zz_marker")
-        .set("tributary.snapshot.max.rows.per.second", "60000");
-    connector.die_at("chunk-read=kill:1000@1").await?;
+    let mut connector = reading_wide(&database, 8 * 1024 * 1024)?;
+    let rows = die_at_commit(&mut connector, 12).await?;
+    assert!((100_000..190_000).contains(&rows), "{rows} are in Kafka");
     session
         .run(&format!(
             "delete from wide where id <= 3000 or id = {ROWS} - 20; insert into wide select i, 1, repeat('n', 120) from generate_series(1000001, 1000030) i"
@@ -95,7 +113,6 @@ async fn chunks_that_are_in_kafka_are_not_read_again_and_a_row_that_moved_is_who
     );
     let by_hand = rows_scanned(&session).await?;
 
-    let connector = connector.set("tributary.snapshot.max.rows.per.second", "0");
     let mut process = connector.start()?;
     connector.wait_until_streaming(&mut process).await?;
     let scanned = rows_scanned(&session).await? - by_hand;
@@ -124,14 +141,10 @@ async fn chunks_that_are_in_kafka_are_not_read_again_and_a_row_that_moved_is_who
 async fn a_table_whose_file_is_another_one_is_read_from_its_beginning() -> Result<()> {
     let database = testkit::stack::Stack::shared()?.database("rewritten").await?;
     let session = wide(&database).await?;
-    let connector = database
-        .connector()?
-        .set("table.include.list", "public.wide,public.zz_marker")
-        .set("snapshot.max.threads", "2")
-        .set("tributary.snapshot.max.rows.per.second", "100000");
-    connector.die_at("chunk-read=kill:200@2").await?;
+    let mut connector = reading_wide(&database, 8 * 1024 * 1024)?.set("snapshot.max.threads", "2");
+    let rows = die_at_commit(&mut connector, 18).await?;
+    assert!((200_000..ROWS).contains(&rows), "{rows} are in Kafka");
     session.run("delete from wide where id % 2 = 0; alter table wide alter n type bigint").await?;
-    let connector = connector.set("tributary.snapshot.max.rows.per.second", "0");
     let mut process = connector.start()?;
     connector.wait_until_streaming(&mut process).await?;
     let events = database.events("public.wide").await?;
@@ -148,16 +161,13 @@ async fn without_transactions_no_row_is_missing_after_a_death() -> Result<()> {
     database
         .with("create table wide (id int primary key, n int, pad text); insert into wide select i, 0, repeat('x', 500) from generate_series(1, 30000) i")
         .await?;
-    let connector = database
-        .connector()?
-        .set("tributary.delivery.guarantee", "at_least_once")
-        .set("tributary.commit.bytes.max", "262144")
-        .set("tributary.snapshot.max.rows.per.second", "10000");
+    let mut connector =
+        reading_wide(&database, 262_144)?.set("tributary.delivery.guarantee", "at_least_once");
     // A chunk has about 7,500 rows: each run dies in the one after it.
     for _ in 0..2 {
-        connector.die_at("chunk-read=kill:300@1").await?;
+        let rows = die_at_commit(&mut connector, 20).await?;
+        assert!((8_000..29_000).contains(&rows), "{rows} are in Kafka");
     }
-    let connector = connector.set("tributary.snapshot.max.rows.per.second", "0");
     let mut process = connector.start_streaming().await?;
     let reads = reads_by_id(&database.events("public.wide").await?);
     assert_eq!(reads.len(), 30_000);

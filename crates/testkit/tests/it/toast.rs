@@ -92,7 +92,8 @@ async fn a_commit_that_waits_for_the_connector_is_not_waited_for() -> Result<()>
     let stack = Stack::start(&settings).await?;
     let database = stack.database("waits").await?;
     let session = database.with("create table doc (id int primary key, n int, body text)").await?;
-    let mut process = reselecting(&database)?.start_streaming().await?;
+    let connector = reselecting(&database)?;
+    let mut process = connector.start_streaming().await?;
     session.run(&format!("insert into doc values (1, 1, {LONG})")).await?;
     session.run("set synchronous_commit = on").await?;
     tokio::time::timeout(DEADLINE, session.run("update doc set n = 2")).await??;
