@@ -24,6 +24,10 @@ use crate::{Failure, Result};
 /// Number of the signal that nobody can catch.
 pub const SIGKILL: i32 = 9;
 
+/// A process that is killed and never comes back leaves a Kafka transaction open, and until that is over nobody can read the end of the
+/// offsets topic, which all connectors of a stack share. It has to be over before whoever waits gives up.
+const TRANSACTION_TIMEOUT_MS: &str = "20000";
+
 /// One connector's configuration, and the folder that holds its file and its log.
 pub struct Connector {
     database: Database,
@@ -70,7 +74,11 @@ impl Connector {
     /// A connector for all tables of schema `public` of `database`; name, slot, publication and prefix are the database's name.
     pub fn new(database: Database) -> Result<Self> {
         let name = database.name().to_owned();
-        let settings = settings(&database, &name, json!({}));
+        let settings = settings(
+            &database,
+            &name,
+            json!({"producer.override.transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}),
+        );
         let (folder, binary) = (TempDir::new()?, binary()?);
         Ok(Self { database, name, settings, store: None, folder, binary })
     }

@@ -91,6 +91,8 @@ impl Cluster<'_> {
             // A killed broker loses its leaderships after this time.
             ("broker.session.timeout.ms", "3000"),
             ("broker.heartbeat.interval.ms", "500"),
+            // Transactions that nobody ends are looked for more often than every 10 s.
+            ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "1000"),
             // The default of 128 MiB is half of our heap.
             ("log.cleaner.dedupe.buffer.size", "8388608"),
             ("num.network.threads", "2"),
