@@ -162,10 +162,10 @@ async fn without_transactions_no_row_is_missing_after_a_death() -> Result<()> {
         .with("create table wide (id int primary key, n int, pad text); insert into wide select i, 0, repeat('x', 500) from generate_series(1, 30000) i")
         .await?;
     let mut connector =
-        reading_wide(&database, 262_144)?.set("tributary.delivery.guarantee", "at_least_once");
+        reading_wide(&database, 1024 * 1024)?.set("tributary.delivery.guarantee", "at_least_once");
     // A chunk has about 7,500 rows: each run dies in the one after it.
     for _ in 0..2 {
-        let rows = die_at_commit(&mut connector, 20).await?;
+        let rows = die_at_commit(&mut connector, 9).await?;
         assert!((8_000..29_000).contains(&rows), "{rows} are in Kafka");
     }
     let mut process = connector.start_streaming().await?;

@@ -177,7 +177,7 @@ async fn killed_in_new_snapshot(label: &str) -> Result<(Database, Session, Conne
     let connector = connector.set("tributary.commit.bytes.max", "16384");
     let mut tail = database.tail("public.item")?;
     tail.to_end(DEADLINE).await?;
-    connector.die_at("end-txn-answered=kill:5@30").await?;
+    connector.die_at("chunk-committed=kill@2").await?;
     let rest = tail.to_end(DEADLINE).await?;
     assert!(rest.iter().any(|event| event.operation() == "r"), "nothing was read");
     let is_last = |event: &Event| {
