@@ -99,7 +99,7 @@ impl CheckpointLog {
 const MARKERS_STAY_MS: &str = "600000";
 
 /// One record per connector; small segments keep small what compaction has not reached yet.
-fn offsets_topic(settings: &Settings) -> NewTopic {
+pub(crate) fn offsets_topic(settings: &Settings) -> NewTopic {
     let configs = [
         ("cleanup.policy", "compact"),
         ("segment.bytes", "16777216"),

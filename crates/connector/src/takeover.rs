@@ -313,12 +313,6 @@ impl Fenced {
     }
 }
 
-async fn is_standby(control: &Connection) -> Result<bool, ConnectorError> {
-    let row =
-        control.text_row("tell whether it is a standby", "SELECT pg_is_in_recovery()").await?;
-    Ok(row.is_some_and(|row| row.first().is_some_and(|value| value.as_deref() == Some("t"))))
-}
-
 /// The PostgreSQL side, as it was found.
 struct Source {
     control: Connection,
@@ -347,10 +341,12 @@ impl Source {
             }
             switches => switches?,
         };
+        let is_standby =
+            control.is_true("tell whether it is a standby", "SELECT pg_is_in_recovery()").await?;
         let server = Server {
             system_id: identity.system_id,
             timeline: identity.timeline,
-            flushed: (!is_standby(&control).await?).then_some(identity.flushed),
+            flushed: (!is_standby).then_some(identity.flushed),
             database: identity.database,
             switches,
         };

@@ -98,6 +98,12 @@ impl Connection {
         Ok(row.map(values))
     }
 
+    /// Whether a query answers `t`.
+    pub async fn is_true(&self, action: &'static str, query: &str) -> Result<bool, PostgresError> {
+        let row = self.text_row(action, query).await?;
+        Ok(row.is_some_and(|row| row.first().is_some_and(|value| value.as_deref() == Some("t"))))
+    }
+
     /// Runs statements without results. `action` says in an error what they were for.
     pub async fn run(
         &self,

@@ -7,12 +7,13 @@ mod columns;
 use std::collections::BTreeSet;
 use std::error::Error;
 
-use kafka::{Client, NewTopic};
+use kafka::Client;
 use postgres::TableName;
 use postgres::catalog::TableSummary;
 use serde::{Deserialize, Serialize};
 
 use crate::captured::{self, Powers};
+use crate::checkpoint::offsets_topic;
 use crate::error::ConnectorError;
 use crate::provision;
 use crate::pushdown::Pushdown;
@@ -283,12 +284,7 @@ async fn store(settings: &Settings, client: &Client, tables: &[Captured]) -> Vec
         name: name.clone(),
         create: Some(settings.topic_creation.for_topic(name)),
     });
-    let offsets = NewTopic {
-        name: settings.offsets_topic.clone(),
-        partitions: settings.offsets_topic_partitions,
-        replication_factor: settings.topic_creation.default_replication_factor(),
-        configs: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
-    };
+    let offsets = offsets_topic(settings);
     let expectations = Expectations {
         transactional_id: settings.producer.transactional_id.clone(),
         may_fence: false,

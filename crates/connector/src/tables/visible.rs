@@ -36,7 +36,7 @@ impl Tables {
         let began = Instant::now();
         let mut told = false;
         while !self.wait_until_visible(point).await? {
-            if self.is_waited_for().await? {
+            if self.control.is_true("tell whom commits wait for", WAITED_FOR).await? {
                 warn!(
                     "values are read again that may be older than transaction {}: commits wait for this connector (synchronous_standby_names)",
                     point.xid
@@ -52,11 +52,6 @@ impl Tables {
             }
         }
         Ok(())
-    }
-
-    async fn is_waited_for(&self) -> Result<bool, ConnectorError> {
-        let row = self.control.text_row("tell whom commits wait for", WAITED_FOR).await?;
-        Ok(row.is_some_and(|row| row.first().is_some_and(|value| value.as_deref() == Some("t"))))
     }
 
     /// Waits a short while; says whether the transaction can be seen now.
