@@ -10,6 +10,8 @@ use testkit::stack::{Database, Stack};
 use testkit::wait::DEADLINE;
 use testkit::{Result, event};
 
+use crate::item::half_sent;
+
 /// A database with a table `item`, and its connector.
 async fn item_table(label: &str) -> Result<(Database, Session, Connector)> {
     let database = Stack::shared()?.database(label).await?;
@@ -86,10 +88,7 @@ async fn die_among(database: &Database, connector: &Connector, rows: u64) -> Res
     let mut before = 0;
     for failpoint in ["slice-handed-over=kill:5@10", "slice-handed-over=kill@80"] {
         connector.die_at(failpoint).await?;
-        let sent = tail.to_end(DEADLINE).await?;
-        let last = sent.last().and_then(|event| event.key_payload()["id"].as_u64()).unwrap_or(0);
-        assert!((before + 1..rows).contains(&last), "{failpoint}: {before}, then {last}");
-        before = last;
+        before = half_sent(&mut tail, before, rows).await?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use testkit::connector::Connector;
 use testkit::event::story;
 use testkit::session::Session;
 use testkit::stack::{Database, Stack};
-use testkit::wait::DEADLINE;
+use testkit::wait::{DEADLINE, Seen, eventually};
 use testkit::{Failure, Result};
 
 /// What the slots of these tests may keep.
@@ -42,7 +42,15 @@ async fn forgotten(database: &Database) -> Result<(Session, String)> {
     let pid = rows.into_iter().flatten().next();
     let pid = pid.ok_or_else(|| Failure::new("a session has no process"))?;
     // Younger transactions are everyday life, and are not named.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let age = format!(
+        "select clock_timestamp() - xact_start > interval '2.5 s' from pg_stat_activity where pid = {pid}"
+    );
+    let looks = database.session().await?;
+    eventually("the transaction is old", DEADLINE, async || {
+        let is_old = looks.text(&age).await?;
+        Ok(Seen::when(is_old.as_deref() == Some("t"), || format!("{is_old:?}")))
+    })
+    .await?;
     Ok((session, pid))
 }
 

@@ -88,6 +88,24 @@ async fn rows_read(database: &Database) -> Result<usize> {
     Ok(events.iter().filter(|event| event.operation() == "r").count())
 }
 
+/// The death of a round, after its signal was written: none, since it is down already; at once; when the signal is about to be heeded;
+/// when rows of the snapshot are in Kafka.
+async fn die_after_signal(
+    database: &Database,
+    process: &mut ConnectorProcess,
+    round: usize,
+) -> Result<()> {
+    match round % 4 {
+        0 => Ok(()),
+        1 => process.kill().await,
+        2 => {
+            process.log_with("incremental snapshot of public.item", DEADLINE).await?;
+            process.kill().await
+        }
+        _ => kill_while_it_reads(database, process, round * ROWS).await,
+    }
+}
+
 /// SIGKILL once the connector has sent the first row that is read for the signal.
 async fn kill_while_it_reads(
     database: &Database,
@@ -149,15 +167,7 @@ async fn a_signal_through_the_topic_is_heeded_once_whatever_dies() -> Result<()>
             process.kill().await?;
         }
         signal(&database, &id, "execute-snapshot", &item()).await?;
-        match round % 4 {
-            0 => {}
-            1 => process.kill().await?,
-            2 => {
-                process.log_with("incremental snapshot of public.item", DEADLINE).await?;
-                process.kill().await?;
-            }
-            _ => kill_while_it_reads(&database, &mut process, round * ROWS).await?,
-        }
+        die_after_signal(&database, &mut process, round).await?;
         process = connector.start_streaming().await?;
         told(&database, &id, "COMPLETED").await?;
         assert_eq!(count_told(&database, &id, "STARTED").await?, 1, "round {round}");
@@ -395,15 +405,7 @@ async fn a_signal_in_the_file_is_heeded_once_whatever_dies() -> Result<()> {
             process.kill().await?;
         }
         file.append(&line("f", "execute-snapshot", &item()))?;
-        match round % 4 {
-            0 => {}
-            1 => process.kill().await?,
-            2 => {
-                process.log_with("incremental snapshot of public.item", DEADLINE).await?;
-                process.kill().await?;
-            }
-            _ => kill_while_it_reads(&database, &mut process, round * ROWS).await?,
-        }
+        die_after_signal(&database, &mut process, round).await?;
         process = connector.start_streaming().await?;
         let over = eventually("the snapshot is over", DEADLINE, async || {
             let count = count_told(&database, "f", "COMPLETED").await?;

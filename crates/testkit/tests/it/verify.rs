@@ -8,7 +8,7 @@ use testkit::event::Event;
 use testkit::produce::send_record;
 use testkit::session::Session;
 use testkit::stack::{Database, Stack};
-use testkit::wait::DEADLINE;
+use testkit::wait::{DEADLINE, Seen, eventually};
 use testkit::{Failure, Result};
 use tokio::task::JoinSet;
 
@@ -89,7 +89,12 @@ async fn a_connector_that_delivers_is_equal_while_tables_are_written_to() -> Res
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    eventually("it writes", DEADLINE, async || {
+        let newest = session.text("select max(id) from item").await?;
+        let number = newest.as_deref().and_then(|id| id.parse::<u32>().ok());
+        Ok(Seen::when(number >= Some(1040), || format!("{newest:?}")))
+    })
+    .await?;
     for _ in 0..3 {
         let finished = verify(&connector, "60s").await?;
         let report: Value = serde_json::from_str(&finished.stdout)?;
