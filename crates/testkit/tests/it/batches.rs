@@ -161,3 +161,44 @@ async fn a_connector_without_a_free_slot_catches_up_by_streaming_and_says_so() -
     process.terminate().await?;
     stack.stop().await
 }
+
+/// Method: a connector far behind dies after some commits, long before it moves its slot, and dies again before its next commit. The
+/// second start has moved the slot to what the first run brought: a third does not decode that again.
+#[tokio::test]
+async fn a_start_moves_the_slot_to_what_is_committed() -> Result<()> {
+    let database = Stack::shared()?.database("diesagain").await?;
+    let session = database.with("create table item (id bigint primary key, note text)").await?;
+    let settings = reads("auto").into_iter().chain([("tributary.commit.bytes.max", "131072")]);
+    let connector = stopped(&database, "d", &settings.collect::<Vec<_>>()).await?;
+    let write = "do $$ begin for i in 1..200 loop insert into item select i * 1000 + j, repeat('x', 200) from generate_series(1, 100) j; commit; end loop; end $$";
+    session.run(write).await?;
+    let moved = format!(
+        "select confirmed_flush_lsn - '0/0' from pg_replication_slots where slot_name = '{}'",
+        connector.slot()
+    );
+    let stands = async || -> Result<u64> {
+        connector.wait_until_slot_free(&session).await?;
+        Ok(session.text(&moved).await?.unwrap_or_default().parse()?)
+    };
+    let first = stands().await?;
+    connector.die_at("after-acknowledgement=kill@8").await?;
+    assert_eq!(stands().await?, first, "it is moved every ten seconds");
+    connector.die_at("before-hand-over=kill").await?;
+    let second = stands().await?;
+    assert!(second > first, "{second}, {first}");
+
+    let mut process = connector.start()?;
+    session.run("insert into zz_marker(note) values ('end')").await?;
+    let prefix = connector.name();
+    let marker = format!("{prefix}.public.{}", testkit::stack::MARKER_TABLE);
+    let mut tail = testkit::tail::Tail::open(database.bootstrap(), &marker)?;
+    tail.until(DEADLINE, |event| event.payload()["after"]["note"] == "end").await?;
+    process.terminate().await?;
+    let events = read_topic(database.bootstrap(), &format!("{prefix}.public.item")).await?;
+    let mut ids: Vec<_> =
+        events.iter().filter_map(|event| event.key_payload()["id"].as_i64()).collect();
+    ids.sort_unstable();
+    let expected = (1..=200).flat_map(|i| (1..=100).map(move |j| i * 1000 + j));
+    assert!(ids.iter().copied().eq(expected), "{} rows", ids.len());
+    Ok(())
+}

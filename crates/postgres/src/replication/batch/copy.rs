@@ -55,10 +55,13 @@ impl SlotCopy {
             quote_literal(&self.name)
         );
         self.command("copy the replication slot", &sql).await?;
-        let sql = advance(&self.name, start);
-        self.command("advance the copy of the replication slot", &sql).await?;
         let name = self.name.clone();
-        let standing = self.standing_of_slot(&name).await?;
+        let mut standing = self.standing_of_slot(&name).await?;
+        if standing.confirmed < start {
+            let sql = advance(&self.name, start);
+            self.command("advance the copy of the replication slot", &sql).await?;
+            standing = self.standing_of_slot(&name).await?;
+        }
         if standing.confirmed != start {
             let (slot, confirmed) = (self.slot.clone(), standing.confirmed);
             return Err(PostgresError::SlotAhead { slot, confirmed, asked: start });
@@ -87,6 +90,18 @@ impl SlotCopy {
             return Err(PostgresError::SlotAhead { slot, confirmed, asked: start });
         }
         Ok(standing)
+    }
+
+    /// Moves the slot itself to `start`, which is safe in Kafka, unless somebody streams from it. Else a connector that dies again and
+    /// again before it has moved its slot would have every start decode what all runs before have brought.
+    pub(super) async fn move_slot(&mut self, start: Lsn) -> Result<(), PostgresError> {
+        let sql = format!(
+            "{} FROM pg_catalog.pg_replication_slots \
+             WHERE slot_name = {} AND NOT active AND confirmed_flush_lsn < '{start}'",
+            advance(self.slot.as_str(), start),
+            quote_literal(self.slot.as_str()),
+        );
+        self.command("advance the replication slot", &sql).await.map(drop)
     }
 
     async fn standing_of_slot(&mut self, name: &str) -> Result<Standing, PostgresError> {

@@ -3,7 +3,7 @@
 //! In: a slot and a position. Out: [`BatchChunk`]s of the messages the walsender would send, of whole transactions, batch after
 //! batch, until the end of the log is near.
 //! A temporary copy of the slot is read, which ends with its session; the slot itself stays where the last acknowledgement was,
-//! and is moved on between two batches.
+//! and is moved on at the beginning and between two batches.
 //! Never here: a position of its own making. The slot moves to what was acknowledged and nowhere else.
 //! Source: PostgreSQL manual, "Replication Management Functions"; `docs/adr/0011-batch-reading.md`.
 
@@ -85,6 +85,7 @@ impl BatchStream {
         if let Some(end) = Pace::reach(slot, start) {
             return Ok(Batches::None(end));
         }
+        copy.move_slot(start).await?;
         let standing = copy.make(start).await?;
         if let Some(end) = Pace::new(request.limits).begin(standing) {
             return Ok(Batches::None(end));
