@@ -32,6 +32,12 @@ const ROWS: u64 = 5_000;
 /// A connector that has been given everything back recovers within this time, on a machine that is busy with other things.
 const RECOVERS_WITHIN: Duration = Duration::from_mins(2);
 
+/// Writers stand still while events that arrive are later than this: a connector that falls behind for good does nothing but catch up.
+const LAG_MAX: Duration = Duration::from_secs(30);
+
+/// Nothing that arrives for so long says that nothing is left to catch up with, or that it cannot.
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(2);
+
 /// Settings that make faults meet open Kafka transactions: small ones, which may not be open for long.
 const SETTINGS: [(&str, &str); 7] = [
     ("topic.creation.default.partitions", "3"),
@@ -154,6 +160,7 @@ impl<'a> Chaos<'a> {
         loop {
             self.crew.look_after()?;
             let newest = *self.newest.borrow_and_update();
+            self.ground.pause(newest.lag > LAG_MAX && newest.read_at.elapsed() < CATCHES_UP_WITHIN);
             if newest.made_at_unix_ms > over_unix_ms && !newest.is_snapshot {
                 return Ok(newest.read_at.saturating_duration_since(over));
             }
