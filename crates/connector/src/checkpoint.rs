@@ -1,8 +1,8 @@
 //! Where the positions of connectors are kept: a compacted topic with one record per connector.
 //!
 //! In: a [`Position`]. Out: the record that carries it, added to the Kafka transaction it covers; and the newest one back.
-//! Never: an aborted position. Reading goes to the end of the partition, committed records only, and waits for open
-//! transactions of others to end.
+//! Never: an aborted position. Reading goes to the end of the partition, committed records only, also past transactions that
+//! other connectors have open there.
 //! Source: Kafka Connect, `offset.storage.topic`.
 
 use kafka::{Client, NewTopic, Producer, Topic, TopicPartitionId, Transaction, compacted};

@@ -1,17 +1,24 @@
 //! The newest values of keys in a compacted topic, as a take-over needs them, and the records they are found in.
 //!
 //! In: a topic, a partition, a key or a choice of keys. Out: the newest committed value. The order is what makes it
-//! right: the high watermark is taken first, and nothing is answered before the last stable offset
-//! has passed it; an open transaction may hold the very record that is asked for. Never here: a
-//! cache. Source: KIP-98, "Reading committed messages".
+//! right: the high watermark is taken first, and nothing is answered before every record of these keys up to there is committed
+//! or aborted. Transactions of others are read past: they may be open for as long as their producers are dead.
+//! Never here: a cache. Source: KIP-98, "Reading committed messages".
 
-use std::{collections::HashMap, hash::Hash, ops::ControlFlow, time::Duration};
+mod unsettled;
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    ops::{ControlFlow, Range},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Client, Isolation, KafkaError, TopicPartitionId,
-    fetch::{FetchLimits, fetch},
+    fetch::{FetchLimits, Fetched, fetch},
     hanging,
     read::{self, StoredRecord},
 };
@@ -34,7 +41,7 @@ const WAIT_WORTH_TELLING: Duration = Duration::from_secs(3);
 /// Reads backwards from the end in growing windows: one small fetch when the key was written lately,
 /// one pass over the partition when it was never written.
 ///
-/// Errors: [`KafkaError::OpenTransaction`] if one hides the end for longer than
+/// Errors: [`KafkaError::OpenTransaction`] if one with this key is open for longer than
 /// `default.api.timeout.ms`; [`KafkaError::TopicMissing`]; those of connections.
 ///
 /// # Panics
@@ -47,7 +54,11 @@ pub async fn read_last(
 ) -> Result<Option<Vec<u8>>, KafkaError> {
     let topic = client.known_topic(topic).await?.topic;
     let partition = topic.partition(partition);
-    let mut end = stable_end(client, &partition).await?;
+    let Ends { stable: mut end, last } = Ends::now(client, &partition).await?;
+    let newest = unsettled::read(client, &partition, end..last, |found| found == key).await?.pop();
+    if let Some(newest) = newest {
+        return Ok(newest.value);
+    }
     let mut window = WINDOW_FIRST;
     loop {
         let earliest = client.earliest_offset(client.control(), &partition).await?;
@@ -75,25 +86,53 @@ pub async fn read_newest<K: Eq + Hash>(
     partition: &TopicPartitionId,
     select: impl Fn(&[u8]) -> Option<K>,
 ) -> Result<HashMap<K, Vec<u8>>, KafkaError> {
-    let end = stable_end(client, partition).await?;
+    let Ends { stable, last } = Ends::now(client, partition).await?;
     let mut newest: HashMap<K, Vec<u8>> = HashMap::new();
     loop {
         let earliest = client.earliest_offset(client.control(), partition).await?;
-        let visited = visit(client, partition, earliest..end, |record| {
-            if let Some(name) = record.key.and_then(&select) {
-                match record.value {
-                    Some(value) => drop(newest.insert(name, value.to_vec())),
-                    None => drop(newest.remove(&name)),
-                }
+        let visited = visit(client, partition, earliest..stable, |record| {
+            if let Some(key) = record.key {
+                keep(&mut newest, select(key), record.value);
             }
             ControlFlow::Continue(())
         });
         match visited.await {
-            Ok(_) => return Ok(newest),
+            Ok(_) => break,
             // Deleted or compacted away meanwhile: look where the log begins now.
             Err(KafkaError::OffsetOutOfRange { .. }) => newest.clear(),
             Err(error) => return Err(error),
         }
+    }
+    let wanted = |key: &[u8]| select(key).is_some();
+    for settled in unsettled::read(client, partition, stable..last, wanted).await? {
+        keep(&mut newest, select(&settled.key), settled.value.as_deref());
+    }
+    Ok(newest)
+}
+
+fn keep<K: Eq + Hash>(newest: &mut HashMap<K, Vec<u8>>, name: Option<K>, value: Option<&[u8]>) {
+    let Some(name) = name else { return };
+    match value {
+        Some(value) => drop(newest.insert(name, value.to_vec())),
+        None => drop(newest.remove(&name)),
+    }
+}
+
+/// How far a partition goes.
+struct Ends {
+    /// Every transaction that has records before this is over.
+    stable: i64,
+    /// The high watermark.
+    last: i64,
+}
+
+impl Ends {
+    async fn now(client: &Client, partition: &TopicPartitionId) -> Result<Self, KafkaError> {
+        let pool = client.control();
+        // In this order: what is committed by now lies before it.
+        let last = client.latest_offset(pool, partition, Isolation::ReadUncommitted).await?;
+        let stable = client.latest_offset(pool, partition, Isolation::ReadCommitted).await?;
+        Ok(Self { stable: stable.min(last), last })
     }
 }
 
@@ -108,29 +147,17 @@ pub async fn earliest(client: &Client, partition: &TopicPartitionId) -> Result<i
 ///
 /// Errors: [`KafkaError::OpenTransaction`] if one does for longer than `default.api.timeout.ms`; those of connections.
 pub async fn stable_end(client: &Client, partition: &TopicPartitionId) -> Result<i64, KafkaError> {
-    let pool = client.control();
-    let end = client.latest_offset(pool, partition, Isolation::ReadUncommitted).await?;
+    let Ends { mut stable, last: end } = Ends::now(client, partition).await?;
     let started = Instant::now();
     let mut pause = PAUSE_FIRST;
     let mut is_told = false;
     loop {
-        let stable = client.latest_offset(pool, partition, Isolation::ReadCommitted).await?;
         if stable >= end {
             return Ok(end);
         }
         let waited = started.elapsed();
         if waited >= client.config().api_timeout {
-            // It helps to know whose it is; where the leader does not say, the fault is the same.
-            let holders = hanging::holders(client, partition).await.unwrap_or_default();
-            let holder = holders.iter().find(|holder| holder.first_offset == stable);
-            return Err(KafkaError::OpenTransaction {
-                holder: holder.map(|holder| (holder.producer_id, holder.epoch)),
-                topic: partition.topic().name().into(),
-                partition: partition.partition(),
-                last_stable_offset: stable,
-                high_watermark: end,
-                waited,
-            });
+            return Err(open_transaction(client, partition, stable..end, waited).await);
         }
         if waited >= WAIT_WORTH_TELLING && !is_told {
             tracing::warn!(%partition, stable, end, "an open transaction hides the end of {partition}: waiting for it to end");
@@ -138,6 +165,27 @@ pub async fn stable_end(client: &Client, partition: &TopicPartitionId) -> Result
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
+        stable = Ends::now(client, partition).await?.stable;
+    }
+}
+
+/// An open transaction has hidden a range for too long.
+async fn open_transaction(
+    client: &Client,
+    partition: &TopicPartitionId,
+    hidden: Range<i64>,
+    waited: Duration,
+) -> KafkaError {
+    // It helps to know whose it is; where the leader does not say, the fault is the same.
+    let holders = hanging::holders(client, partition).await.unwrap_or_default();
+    let holder = holders.iter().find(|holder| holder.first_offset == hidden.start);
+    KafkaError::OpenTransaction {
+        holder: holder.map(|holder| (holder.producer_id, holder.epoch)),
+        topic: partition.topic().name().into(),
+        partition: partition.partition(),
+        last_stable_offset: hidden.start,
+        high_watermark: hidden.end,
+        waited,
     }
 }
 
@@ -145,7 +193,7 @@ pub async fn stable_end(client: &Client, partition: &TopicPartitionId) -> Result
 async fn read_window(
     client: &Client,
     partition: &TopicPartitionId,
-    range: std::ops::Range<i64>,
+    range: Range<i64>,
     key: &[u8],
 ) -> Result<Option<Option<Vec<u8>>>, KafkaError> {
     let mut newest = None;
@@ -187,43 +235,14 @@ impl<'a> VisitedRecord<'a> {
 pub async fn visit(
     client: &Client,
     partition: &TopicPartitionId,
-    range: std::ops::Range<i64>,
+    range: Range<i64>,
     mut show: impl FnMut(VisitedRecord<'_>) -> ControlFlow<()>,
 ) -> Result<i64, KafkaError> {
-    let config = client.config();
-    let expected_bytes = (range.end - range.start).saturating_mul(RECORD_BYTES_EXPECTED);
-    let bytes_max = expected_bytes
-        .clamp(FETCH_BYTES_MIN, i64::from(config.fetch_bytes_max).max(FETCH_BYTES_MIN));
-    let limits = FetchLimits {
-        isolation: Isolation::ReadCommitted,
-        wait: FETCH_WAIT,
-        bytes_max: i32::try_from(bytes_max).unwrap_or(i32::MAX),
-        request_timeout: config.request_timeout,
-    };
-    let mut deadline = Instant::now() + config.api_timeout;
-    let mut offset = range.start;
-    while offset < range.end {
-        let before = offset;
-        let answer = fetch_one(client, partition, offset, limits).await;
-        let fetched = match answer {
-            Ok(fetched) => fetched,
-            Err(error) if error.is_stale_metadata() && Instant::now() < deadline => {
-                client.forget_leaders([partition.topic().name()]);
-                sleep(PAUSE_MAX).await;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        if Instant::now() > deadline {
-            let broker = config.bootstrap_text();
-            return Err(KafkaError::RequestTimedOut {
-                broker,
-                api: "Fetch",
-                waited: config.api_timeout,
-            });
-        }
+    let mut walk = Walk::begin(client, partition, range.clone(), Isolation::ReadCommitted);
+    while walk.offset < range.end {
+        let Some(fetched) = walk.fetch().await? else { continue };
         let mut broke_behind = None;
-        offset = fetched.visit(|_, record| {
+        let behind = fetched.visit(|_, record| {
             if record.offset >= range.end {
                 return Ok(ControlFlow::Break(()));
             }
@@ -237,25 +256,84 @@ pub async fn visit(
         if let Some(behind) = broke_behind {
             return Ok(behind);
         }
-        if offset > before {
-            deadline = Instant::now() + config.api_timeout;
-        }
+        walk.came_to(behind);
     }
     Ok(range.end)
 }
 
-async fn fetch_one(
-    client: &Client,
-    partition: &TopicPartitionId,
-    offset: i64,
+/// One fetch after the other.
+struct Walk<'a> {
+    client: &'a Client,
+    partition: &'a TopicPartitionId,
     limits: FetchLimits,
-) -> Result<crate::fetch::Fetched, KafkaError> {
-    let leader = client.leaders(&[partition]).await?.swap_remove(0);
-    let connection = client.control().get(&leader).await?;
-    let mut fetched = fetch(connection, vec![(partition.clone(), offset)], limits).await?;
-    fetched.pop().ok_or_else(|| KafkaError::Protocol {
-        broker: leader,
-        api: "Fetch",
-        reason: format!("the answer says nothing about {partition}"),
-    })
+    /// What is asked for next.
+    offset: i64,
+    deadline: Instant,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(
+        client: &'a Client,
+        partition: &'a TopicPartitionId,
+        range: Range<i64>,
+        isolation: Isolation,
+    ) -> Self {
+        let config = client.config();
+        let expected_bytes = (range.end - range.start).saturating_mul(RECORD_BYTES_EXPECTED);
+        let bytes_max = expected_bytes
+            .clamp(FETCH_BYTES_MIN, i64::from(config.fetch_bytes_max).max(FETCH_BYTES_MIN));
+        let limits = FetchLimits {
+            isolation,
+            wait: FETCH_WAIT,
+            bytes_max: i32::try_from(bytes_max).unwrap_or(i32::MAX),
+            request_timeout: config.request_timeout,
+        };
+        let deadline = Instant::now() + config.api_timeout;
+        Self { client, partition, limits, offset: range.start, deadline }
+    }
+
+    /// What follows; `None`: ask again, somebody else leads the partition now.
+    async fn fetch(&self) -> Result<Option<Fetched>, KafkaError> {
+        let config = self.client.config();
+        let fetched = match self.fetch_once().await {
+            Ok(fetched) => fetched,
+            Err(error) if error.is_stale_metadata() && Instant::now() < self.deadline => {
+                self.client.forget_leaders([self.partition.topic().name()]);
+                sleep(PAUSE_MAX).await;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        if Instant::now() > self.deadline {
+            let broker = config.bootstrap_text();
+            let waited = config.api_timeout;
+            return Err(KafkaError::RequestTimedOut { broker, api: "Fetch", waited });
+        }
+        Ok(Some(fetched))
+    }
+
+    async fn fetch_once(&self) -> Result<Fetched, KafkaError> {
+        let (client, partition) = (self.client, self.partition);
+        let leader = client.leaders(&[partition]).await?.swap_remove(0);
+        let connection = client.control().get(&leader).await?;
+        let from = vec![(partition.clone(), self.offset)];
+        let mut fetched = fetch(connection, from, self.limits).await?;
+        fetched.pop().ok_or_else(|| KafkaError::Protocol {
+            broker: leader,
+            api: "Fetch",
+            reason: format!("the answer says nothing about {partition}"),
+        })
+    }
+
+    /// There is nothing more to read by now, and that is no fault.
+    fn waits(&mut self) {
+        self.deadline = Instant::now() + self.client.config().api_timeout;
+    }
+
+    fn came_to(&mut self, offset: i64) {
+        if offset > self.offset {
+            self.offset = offset;
+            self.waits();
+        }
+    }
 }

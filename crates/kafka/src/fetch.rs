@@ -22,7 +22,7 @@ use crate::{
     answer::{self, Subject},
     codes::ErrorCode,
     connection::Connection,
-    read::{self, Records, StoredRecord, Visibility},
+    read::{self, Batch, Records, StoredRecord, Visibility},
 };
 
 /// How much and how long.
@@ -130,6 +130,29 @@ impl Fetched {
         mut visit: impl FnMut(&Records, &StoredRecord<'_>) -> Result<ControlFlow<()>, String>,
     ) -> Result<i64, KafkaError> {
         let mut visibility = Visibility::new(std::mem::take(&mut self.aborted));
+        let asked = self.offset;
+        self.visit_batches(|batch| {
+            if !visibility.admits(batch)? {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let records = batch.records()?;
+            let mut cursor = records.cursor();
+            while let Some(record) = cursor.next()? {
+                if record.offset >= asked && visit(&records, &record)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Shows every batch to `visit`, markers and all, until it breaks. Out: as of [`Self::visit`].
+    ///
+    /// Errors: [`KafkaError::CorruptBatch`].
+    pub(crate) fn visit_batches(
+        mut self,
+        mut visit: impl FnMut(&Batch) -> Result<ControlFlow<()>, String>,
+    ) -> Result<i64, KafkaError> {
         let mut next_offset = if self.is_gap { self.end } else { self.offset };
         let mut at = self.offset;
         let mut bytes = std::mem::take(&mut self.records);
@@ -137,15 +160,8 @@ impl Fetched {
             while let Some(batch) = read::next_batch(&mut bytes)? {
                 at = batch.base_offset;
                 next_offset = batch.next_offset().max(self.offset);
-                if !visibility.admits(&batch)? {
-                    continue;
-                }
-                let records = batch.records()?;
-                let mut cursor = records.cursor();
-                while let Some(record) = cursor.next()? {
-                    if record.offset >= self.offset && visit(&records, &record)?.is_break() {
-                        return Ok(());
-                    }
+                if visit(&batch)?.is_break() {
+                    return Ok(());
                 }
             }
             Ok(())

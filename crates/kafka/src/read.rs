@@ -18,6 +18,15 @@ const MAGIC: i8 = 2;
 const LOG_APPEND_TIME: i16 = 0x08;
 /// `type` in the key of a control record: the transaction was aborted.
 const ABORT_MARKER: i16 = 0;
+/// The same: it was committed.
+const COMMIT_MARKER: i16 = 1;
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Committed,
+    Aborted,
+}
 
 /// One batch, its records still compressed.
 #[derive(Debug)]
@@ -80,12 +89,17 @@ impl Batch {
         self.last_offset.saturating_add(1)
     }
 
-    fn is_control(&self) -> bool {
+    pub(crate) fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
     }
 
     fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
+    }
+
+    /// Whose transaction it is of; `None`: of none.
+    pub(crate) fn transaction_of(&self) -> Option<i64> {
+        self.is_transactional().then_some(self.producer_id)
     }
 
     /// Decompresses the records.
@@ -102,16 +116,19 @@ impl Batch {
         })
     }
 
-    fn is_abort_marker(&self) -> Result<bool, String> {
+    /// What a batch of control records says of the transaction of its producer; `None`: nothing.
+    pub(crate) fn verdict(&self) -> Result<Option<Verdict>, String> {
         let records = self.records()?;
         let mut cursor = records.cursor();
-        let Some(marker) = cursor.next()? else { return Ok(false) };
+        let Some(marker) = cursor.next()? else { return Ok(None) };
         let mut key = marker.key.unwrap_or_default();
         // Shape: int16 version · int16 type.
         let version = key.try_get_i16();
         let kind = key.try_get_i16();
         match (version, kind) {
-            (Ok(_), Ok(kind)) => Ok(kind == ABORT_MARKER),
+            (Ok(_), Ok(ABORT_MARKER)) => Ok(Some(Verdict::Aborted)),
+            (Ok(_), Ok(COMMIT_MARKER)) => Ok(Some(Verdict::Committed)),
+            (Ok(_), Ok(_)) => Ok(None),
             _ => Err("its control record has no type".into()),
         }
     }
@@ -261,7 +278,9 @@ impl Visibility {
             self.aborted.insert(producer_id);
         }
         if batch.is_control() {
-            if self.aborted.contains(&batch.producer_id) && batch.is_abort_marker()? {
+            if self.aborted.contains(&batch.producer_id)
+                && batch.verdict()? == Some(Verdict::Aborted)
+            {
                 self.aborted.remove(&batch.producer_id);
             }
             return Ok(false);

@@ -64,22 +64,57 @@ async fn an_aborted_value_is_never_the_answer() {
     assert_eq!(last(&client, &offsets, "a").await.as_deref(), Some("committed"));
 }
 
+/// What hides from a plain `read_committed` reader: one record before an open transaction, then a committed, an aborted and a
+/// committed one, a tombstone, and another aborted one.
 #[tokio::test]
-async fn a_foreign_open_transaction_is_waited_for_not_overlooked() {
+async fn a_foreign_open_transaction_is_read_past() {
     let client = client().await;
     let offsets = topic(&client, "held", 1, &[]).await;
-    let mut ours = producer(&client, &unique("ours")).await;
-    ours.commit(transaction(&offsets, &[("a", "old")])).await.unwrap();
+    let ours_id = unique("ours");
+    let mut ours = producer(&client, &ours_id).await;
+    ours.commit(transaction(&offsets, &[("a", "old"), ("b", "old"), ("c", "old")])).await.unwrap();
     let foreign = unique("foreign");
     leave_open(&client, &foreign, &offsets, ("other", "x")).await;
-    // Behind the open transaction, so a plain read_committed reader does not see it yet.
-    ours.commit(transaction(&offsets, &[("a", "new")])).await.unwrap();
+    let abort = async |value| {
+        leave_open(&client, &ours_id, &offsets, ("a", value)).await;
+        producer(&client, &ours_id).await
+    };
+    assert_eq!(last(&client, &offsets, "a").await.as_deref(), Some("old"));
+    ours.commit(transaction(&offsets, &[("a", "1"), ("b", "1")])).await.unwrap();
+    assert_eq!(last(&client, &offsets, "a").await.as_deref(), Some("1"));
+    let mut ours = abort("aborted").await;
+    assert_eq!(last(&client, &offsets, "a").await.as_deref(), Some("1"));
+    ours.commit(transaction(&offsets, &[("a", "2")])).await.unwrap();
+    let mut deletion = Transaction::new(900_000);
+    deletion.append(&offsets.partition(0), 0, Some(b"b"), None, &[]);
+    ours.commit(deletion).await.unwrap();
+    drop(abort("aborted again").await);
+    assert_eq!(last(&client, &offsets, "a").await.as_deref(), Some("2"));
+    assert_eq!(last(&client, &offsets, "b").await, None);
+    assert_eq!(last(&client, &offsets, "c").await.as_deref(), Some("old"));
+    let partition = offsets.partition(0);
+    let ours_alone = |key: &[u8]| (key != b"other").then(|| key.to_vec());
+    let newest = read_newest(&client, &partition, ours_alone).await.unwrap();
+    let expected = [(b"a".to_vec(), b"2".to_vec()), (b"c".to_vec(), b"old".to_vec())];
+    assert_eq!(newest, expected.into());
+    drop(producer(&client, &foreign).await);
+    assert_eq!(last(&client, &offsets, "a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn an_open_transaction_with_the_key_is_waited_for_not_overlooked() {
+    let client = client().await;
+    let offsets = topic(&client, "own", 1, &[]).await;
+    let id = unique("own");
+    let mut first = producer(&client, &id).await;
+    first.commit(transaction(&offsets, &[("a", "old")])).await.unwrap();
+    leave_open(&client, &id, &offsets, ("a", "open")).await;
     let asked = last(&client, &offsets, "a");
     tokio::pin!(asked);
     let early = tokio::time::timeout(Duration::from_millis(300), &mut asked).await;
-    assert!(early.is_err(), "answered {early:?} while the end was hidden");
-    drop(producer(&client, &foreign).await);
-    assert_eq!(asked.await.as_deref(), Some("new"));
+    assert!(early.is_err(), "answered {early:?} while nobody could know");
+    drop(producer(&client, &id).await);
+    assert_eq!(asked.await.as_deref(), Some("old"));
 }
 
 #[tokio::test]
@@ -87,7 +122,7 @@ async fn an_open_transaction_that_does_not_end_is_reported_not_waited_for_for_ev
     let client = client().await;
     let offsets = topic(&client, "stuck", 1, &[]).await;
     let foreign = unique("stuck");
-    leave_open(&client, &foreign, &offsets, ("other", "x")).await;
+    leave_open(&client, &foreign, &offsets, ("a", "x")).await;
     let config = ClientConfig {
         api_timeout: Duration::from_millis(200),
         ..config_of(&broker().bootstrap())

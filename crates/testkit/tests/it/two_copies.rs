@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use testkit::Result;
+use testkit::connector::Connector;
 use testkit::stack::Stack;
 use testkit::wait::{DEADLINE, Seen, eventually};
 
@@ -133,5 +134,48 @@ async fn a_copy_that_was_stopped_inside_a_snapshot_is_in_nobodys_way() -> Result
         events.iter().filter_map(|event| event.key_payload()["id"].as_i64()).collect();
     assert!(ids.iter().copied().eq(1..=20001), "{} rows", ids.len());
     third.expect_running()?;
+    Ok(())
+}
+
+/// Method: one connector dies with a Kafka transaction open, which stays so for longer than anybody here waits; another that keeps its
+/// checkpoints in the same partition is killed, and has to go on at once where it stood.
+#[tokio::test]
+async fn a_connector_that_died_holds_up_no_other() -> Result<()> {
+    let stack = Stack::shared()?;
+    let shares = |connector: Connector| {
+        connector
+            .set("tributary.offsets.topic", "shared-by-two")
+            .set("tributary.offsets.topic.partitions", "1")
+    };
+    let table = "create table item (id int primary key)";
+    let database = stack.database("dies").await?;
+    let session = database.with(table).await?;
+    let dying =
+        shares(database.connector()?).set("producer.override.transaction.timeout.ms", "600000");
+    let other = stack.database("survives").await?;
+    let other_session = other.with(table).await?;
+    let surviving = shares(other.connector()?);
+    let mut process = surviving.start_streaming().await?;
+    other_session.run("insert into item values (1)").await?;
+    other.sync().await?;
+
+    let variables = [(failpoint::FAILPOINT, "before-end-txn=kill@3")];
+    let mut dead = dying.start_with(&variables)?;
+    eventually("it dies between its records and their commit", DEADLINE, async || {
+        if dead.exited()?.is_none() {
+            session.run("insert into item select count(*) from item").await?;
+        }
+        Ok(Seen::when(dead.exited()?.is_some(), || dead.log_end()))
+    })
+    .await?;
+    other_session.run("insert into item values (2)").await?;
+    process.kill().await?;
+    let mut process = surviving.start()?;
+    surviving.wait_until_streaming(&mut process).await?;
+    other_session.run("insert into item values (3)").await?;
+    other.sync().await?;
+    let events = other.events("public.item").await?;
+    let ids: Vec<_> = events.iter().map(|event| event.key_payload()["id"].clone()).collect();
+    assert_eq!(ids, [1, 2, 3], "{}", process.log_end());
     Ok(())
 }
