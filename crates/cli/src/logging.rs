@@ -4,16 +4,17 @@ mod connectors;
 
 use std::io::{self, IsTerminal};
 
-use ::worker::rest::LogLevels;
+use ::worker::rest::{LogLevels, TraceParent};
 use ::worker::{LogLines, log_lines};
 use connectors::ConnectorLines;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::reload::Handle;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::args::{Command, Format};
 use crate::error::CliError;
+use crate::traces::Traces;
 
 /// What a worker gets of the log.
 pub(crate) struct Log {
@@ -21,10 +22,16 @@ pub(crate) struct Log {
     pub(crate) levels: LogLevels,
     /// What is of its connectors; `None` of other commands.
     pub(crate) lines: Option<LogLines>,
+    /// How requests become parts of traces.
+    pub(crate) trace_parent: Option<TraceParent>,
 }
 
-/// Starts logging: `RUST_LOG`, else what is useful for the command.
-pub(crate) fn start(format: Format, command: &Command) -> Result<Log, CliError> {
+/// Starts logging: `RUST_LOG`, else what is useful for the command. `traces`: what else is recorded.
+pub(crate) fn start(
+    format: Format,
+    command: &Command,
+    traces: Option<&Traces>,
+) -> Result<Log, CliError> {
     let default = match command {
         Command::Run(_) | Command::Worker(_) => "info",
         // Their stderr is for the one who waits in front of it.
@@ -32,32 +39,34 @@ pub(crate) fn start(format: Format, command: &Command) -> Result<Log, CliError> 
     };
     let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
     let wanted = wanted.as_deref().unwrap_or(default);
-    let filter = EnvFilter::builder()
-        .parse(wanted)
-        .map_err(|error| CliError::LogFilter { reason: error.to_string() })?;
-    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let filter = parse(wanted).map_err(|reason| CliError::LogFilter { reason })?;
+    let (filter, handle) = reload::Layer::new(filter);
     let (sender, lines) = matches!(command, Command::Worker(_)).then(log_lines).unzip();
-    let connectors = sender.map(ConnectorLines);
-    let levels = match format {
-        Format::Text => {
-            let builder = builder.with_ansi(colour).with_target(false).with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.finish().with(connectors).init();
-            LogLevels::new(wanted, move |directives| reload(&handle, directives))
-        }
-        Format::Json => {
-            let builder = builder.json().flatten_event(true).with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.finish().with(connectors).init();
-            LogLevels::new(wanted, move |directives| reload(&handle, directives))
-        }
-    };
-    Ok(Log { levels, lines })
+    // Under the same filter, so that what is hidden in the log is hidden everywhere.
+    let log = stderr(format).and_then(sender.map(ConnectorLines)).with_filter(filter);
+    let mut layers = vec![log.boxed()];
+    layers.extend(traces.map(Traces::layer));
+    tracing_subscriber::registry().with(layers).init();
+    let levels = LogLevels::new(wanted, move |directives| change(&handle, directives));
+    Ok(Log { levels, lines, trace_parent: traces.map(Traces::trace_parent) })
 }
 
-fn reload<S>(handle: &Handle<EnvFilter, S>, directives: &str) -> Result<(), String> {
-    let filter = EnvFilter::builder().parse(directives).map_err(|error| error.to_string())?;
-    handle.reload(filter).map_err(|error| error.to_string())
+fn stderr(format: Format) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let layer = fmt::layer().with_writer(io::stderr);
+    match format {
+        Format::Text => {
+            let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                && io::stderr().is_terminal();
+            layer.with_ansi(colour).with_target(false).boxed()
+        }
+        Format::Json => layer.json().flatten_event(true).boxed(),
+    }
+}
+
+fn parse(directives: &str) -> Result<EnvFilter, String> {
+    EnvFilter::builder().parse(directives).map_err(|error| error.to_string())
+}
+
+fn change(handle: &Handle<EnvFilter, Registry>, directives: &str) -> Result<(), String> {
+    handle.reload(parse(directives)?).map_err(|error| error.to_string())
 }

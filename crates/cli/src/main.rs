@@ -22,6 +22,8 @@ mod signals;
 mod snapshot;
 mod specify;
 mod tail;
+mod traces;
+mod trust;
 mod verify;
 mod worker;
 
@@ -59,7 +61,16 @@ fn start(arguments: Arguments, output: Output) -> Result<ExitCode, CliError> {
     if let Command::Explain(explained) = &arguments.command {
         return explain::run(explained, output);
     }
-    let log = logging::start(arguments.log_format, &arguments.command)?;
+    // Those that run for long; the others are over before anybody could look.
+    let traces = match arguments.command {
+        Command::Run(_) | Command::Worker(_) => traces::start(),
+        _ => Ok(None),
+    };
+    let recorded = traces.as_ref().ok().and_then(Option::as_ref);
+    let log = logging::start(arguments.log_format, &arguments.command, recorded)?;
+    if let Err(problem) = &traces {
+        tracing::warn!(code = "CL029", "{problem}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -67,6 +67,7 @@ fn rest_options(arguments: &WorkerArguments, log: Log) -> Result<RestOptions, Cl
         },
         logs: log.levels,
         lines: log.lines,
+        trace_parent: log.trace_parent,
     })
 }
 

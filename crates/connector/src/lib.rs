@@ -45,6 +45,7 @@ mod signal;
 mod sink;
 mod snapshot;
 mod source;
+mod spans;
 pub mod spec;
 mod spill;
 pub mod status;

@@ -33,6 +33,7 @@ use crate::signal::outside::{FromOutside, Outside};
 use crate::sink::{Committed, Sink};
 use crate::snapshot::{self, Done, Purpose, SnapshotPlan};
 use crate::source::Source;
+use crate::spans;
 use crate::status::{State, StatusReporter};
 use crate::takeover::Taken;
 use crate::vanished;
@@ -49,7 +50,7 @@ pub(crate) async fn run(
     status: &StatusReporter,
 ) -> Result<(), ConnectorError> {
     let Taken { producer, log, gatherer, replication, acknowledged, snapshot, done } = taken;
-    let sink = Sink::start(producer, log, settings.delivery);
+    let sink = Sink::start(producer, log, settings);
     let way = Way::new(settings);
     let outside = Outside::start(settings, &gatherer.position().requests.heeded);
     let mut follow = Follow { settings, status, acknowledged, gatherer, sink, way, done, outside };
@@ -117,7 +118,9 @@ impl Follow<'_> {
         }
         let Self { gatherer, sink, done, .. } = self;
         let purpose = plan.purpose;
-        match snapshot::take(plan, done, self.settings, gatherer, sink, self.status).await {
+        let span = spans::snapshot(self.settings, plan.tables.len(), joins_at);
+        let taken = snapshot::take(plan, done, self.settings, gatherer, sink, self.status);
+        match spans::within(span, Box::pin(taken)).await {
             Err(failure) if purpose == Purpose::Requested && of_the_request(&failure) => {
                 warn!(connector.name = %self.settings.name, code = failure.code(), "a blocking snapshot is given up, what was read of it stays: {}", chain(&failure));
                 snapshot::complete(purpose, Err(chain(&failure)), done, gatherer);
@@ -146,7 +149,8 @@ impl Follow<'_> {
         replication: ReplicationConnection,
     ) -> Result<Running, ConnectorError> {
         let from = self.gatherer.position().end_lsn;
-        let source = self.way.open(replication, &mut self.gatherer, self.status).await?;
+        let opened = self.way.open(replication, &mut self.gatherer, self.status);
+        let source = spans::within(spans::open_source(self.settings, from), opened).await?;
         let mut boundary = Boundary::new(self.settings.commit.boundary(), Instant::now());
         if self.gatherer.filled().records > 0 {
             boundary.opened(Instant::now());

@@ -5,6 +5,8 @@
 //! Never: a retry. Any error ends the stage, and with it the run; the next take-over reads from the checkpoint whether
 //! the commit took place.
 
+use std::sync::Arc;
+
 use failpoint::Check;
 use kafka::{Producer, Transaction};
 use pgoutput::Lsn;
@@ -13,10 +15,12 @@ use tokio::task::JoinSet;
 use tracing::{Instrument as _, debug};
 
 use crate::checkpoint::CheckpointLog;
+use crate::clock;
 use crate::error::ConnectorError;
 use crate::measure::{Contents, Sent};
 use crate::position::Position;
-use crate::settings::DeliveryGuarantee;
+use crate::settings::{DeliveryGuarantee, Settings};
+use crate::spans;
 
 /// One Kafka transaction to be, and where it leads.
 #[derive(Debug)]
@@ -56,15 +60,12 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// Starts the stage.
-    pub(crate) fn start(
-        producer: Producer,
-        log: CheckpointLog,
-        delivery: DeliveryGuarantee,
-    ) -> Self {
+    pub(crate) fn start(producer: Producer, log: CheckpointLog, settings: &Arc<Settings>) -> Self {
         let (outbox, inbox) = mpsc::channel(1);
         let (report, committed) = mpsc::channel(1);
         let mut stage = JoinSet::new();
-        stage.spawn(commit_all(producer, log, delivery, inbox, report).in_current_span());
+        let stage_3 = Stage { producer, log, settings: Arc::clone(settings) };
+        stage.spawn(stage_3.commit_all(inbox, report).in_current_span());
         Self { outbox, committed, stage, busy: false }
     }
 
@@ -105,28 +106,46 @@ impl Sink {
     }
 }
 
-async fn commit_all(
-    mut producer: Producer,
+/// What the stage works with.
+struct Stage {
+    producer: Producer,
     log: CheckpointLog,
-    delivery: DeliveryGuarantee,
-    mut inbox: mpsc::Receiver<Outgoing>,
-    report: mpsc::Sender<Committed>,
-) -> Result<(), ConnectorError> {
-    while let Some(outgoing) = inbox.recv().await {
+    settings: Arc<Settings>,
+}
+
+impl Stage {
+    async fn commit_all(
+        mut self,
+        mut inbox: mpsc::Receiver<Outgoing>,
+        report: mpsc::Sender<Committed>,
+    ) -> Result<(), ConnectorError> {
+        while let Some(outgoing) = inbox.recv().await {
+            let records = outgoing.transaction.record_count();
+            let end_lsn = outgoing.position.end_lsn;
+            let span = spans::commit(self.settings.name.as_str(), records, end_lsn);
+            let committed = spans::within(span, Box::pin(self.commit(outgoing))).await?;
+            if report.send(committed).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, outgoing: Outgoing) -> Result<Committed, ConnectorError> {
         let Outgoing { mut transaction, with_checkpoint, mut position, contents } = outgoing;
         let records = transaction.record_count();
         let end_lsn = position.end_lsn;
         if failpoint::is_out(Check::Ordinal) {
             position.half_sent = None;
         }
-        if delivery == DeliveryGuarantee::AtLeastOnce
+        if self.settings.delivery == DeliveryGuarantee::AtLeastOnce
             || failpoint::is_out(Check::CheckpointInTransaction)
         {
             // Without a transaction nothing ties the two together: the checkpoint must come second.
-            producer.commit(std::mem::replace(&mut transaction, with_checkpoint)).await?;
+            self.producer.commit(std::mem::replace(&mut transaction, with_checkpoint)).await?;
         }
-        log.append(&mut transaction, &position);
-        let done = producer.commit(transaction).await?;
+        self.log.append(&mut transaction, &position);
+        let done = self.producer.commit(transaction).await?;
         debug!(
             records,
             sent_bytes = done.sent_bytes,
@@ -134,10 +153,11 @@ async fn commit_all(
             end_ms = done.end_time.as_millis(),
             "committed to {end_lsn}"
         );
+        spans::committed(
+            done.sent_bytes,
+            contents.commit_times.newest_latency(clock::unix_ns() / 1000),
+        );
         let sent = Sent { bytes: done.sent_bytes as u64, time: done.produce_time + done.end_time };
-        if report.send(Committed { end_lsn, records, contents, sent }).await.is_err() {
-            return Ok(());
-        }
+        Ok(Committed { end_lsn, records, contents, sent })
     }
-    Ok(())
 }

@@ -10,38 +10,36 @@
 //! Source: KIP-98, KIP-618.
 
 mod claim;
+mod fence;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::EncoderSettings;
-use failpoint::{Check, Point, pass};
-use kafka::{Client, Producer, Transaction};
-use pgoutput::{Lsn, Oid};
+use failpoint::{Point, pass};
+use kafka::{Client, Producer};
+use pgoutput::Lsn;
 use postgres::catalog::{self, TableSummary};
 use postgres::slot::{self, SlotState};
 use postgres::{Connection, CreateSlot, ReplicationConnection, SnapshotAction};
 use tracing::{info, warn};
 
+use self::fence::{Fenced, fence};
 use crate::added;
 use crate::captured;
 use crate::checkpoint::CheckpointLog;
 use crate::continuation::Server;
 use crate::error::ConnectorError;
 use crate::gather::Gatherer;
-use crate::history::Version;
-use crate::history::log::History;
 use crate::oversized::RecordLimits;
 use crate::position::{Position, Requests, SnapshotProgress};
 use crate::provision;
 use crate::settings::{EnumLabels, Settings};
 use crate::snapshot::{Done, Purpose, SnapshotPlan, SnapshotTable};
+use crate::spans::{self, within};
 use crate::tables::Tables;
 use crate::topics::Topics;
 use crate::walsender;
-
-/// How long a run that comes back looks for a successor before it fences.
-const SUCCESSOR_LOOK_MAX: Duration = Duration::from_millis(300);
 
 /// A successor that fences has written its name after this time, unless its source is away; then it is asked again who is first.
 const SUCCESSOR_CLAIMS_WITHIN: Duration = Duration::from_secs(2);
@@ -76,10 +74,20 @@ pub(crate) async fn take_over(
     instance: &str,
     claimed: &mut bool,
 ) -> Result<Taken, ConnectorError> {
+    let taken = Box::pin(each_step(settings, instance, claimed));
+    within(spans::take_over(settings), taken).await
+}
+
+async fn each_step(
+    settings: &Arc<Settings>,
+    instance: &str,
+    claimed: &mut bool,
+) -> Result<Taken, ConnectorError> {
     let (mut fenced, checkpoint) = fence(settings, instance, *claimed).await?;
     pass(Point::AfterCheckpointRead).await?;
     let read = checkpoint.clone();
-    let mut source = Source::look(settings, checkpoint.as_ref()).await?;
+    let look = Source::look(settings, checkpoint.as_ref());
+    let mut source = within(spans::step("look at the source"), look).await?;
     let decided = claim::claim(settings, instance, *claimed, &mut fenced, &source, checkpoint);
     let (mut claim, afresh) = match decided.await {
         Ok(claim) => claim,
@@ -94,7 +102,7 @@ pub(crate) async fn take_over(
     fenced.write_checkpoint(&claim).await?;
     *claimed = true;
     pass(Point::AfterClaim).await?;
-    source.free(settings).await?;
+    within(spans::step("end a stale walsender"), source.free(settings)).await?;
     provision::replica_identities(&source.control, settings, &source.captured).await?;
     provision::publication(&source.control, settings, &source.captured).await?;
     let reads = afresh.is_some() && settings.snapshot.mode.reads_tables();
@@ -107,7 +115,10 @@ pub(crate) async fn take_over(
             (claim, Some(plan))
         }
         None => (claim, None),
-        Some(drop_slot) => begin(settings, &mut fenced, &mut source, claim, drop_slot).await?,
+        Some(drop_slot) => {
+            let begun = Box::pin(begin(settings, &mut fenced, &mut source, claim, drop_slot));
+            within(spans::step("make the slot"), begun).await?
+        }
     };
     let first_labels = match settings.enum_labels {
         EnumLabels::FirstSeen => Some(catalog::enum_labels(&source.control).await?),
@@ -123,8 +134,8 @@ pub(crate) async fn take_over(
 /// Whether the connector is still this run's although a broker says that it is fenced: a successor writes its name into the checkpoint,
 /// whereas a broker that took us for dead, or an administrator who ended our transaction, does not.
 ///
-/// A look that fails, or finds no end because somebody's transaction is open, decides nothing: `false` for the latter, since ours is
-/// over.
+/// A look that fails, or finds no end because a transaction of this connector is open, decides nothing: `false` for the latter, since
+/// ours is over.
 pub(crate) async fn is_still_ours(
     settings: &Settings,
     instance: &str,
@@ -135,50 +146,6 @@ pub(crate) async fn is_still_ours(
     let look = tokio::time::timeout(FENCED_LOOK_MAX, log.read(&client)).await;
     let Ok(newest) = look else { return Ok(false) };
     Ok(newest?.is_some_and(|newest| newest.instance == instance))
-}
-
-/// Steps 1 and 2: whoever wrote before us is fenced, and then the checkpoint is read.
-async fn fence(
-    settings: &Settings,
-    instance: &str,
-    claimed: bool,
-) -> Result<(Fenced, Option<Position>), ConnectorError> {
-    let client = Client::connect(settings.store.clone()).await?;
-    let log = CheckpointLog::open(&client, settings).await?;
-    if claimed {
-        // A look that decides nothing but who leaves. It waits for open transactions, and the open one is most often our
-        // own, which only fencing ends; a successor has ended it already.
-        let look = tokio::time::timeout(SUCCESSOR_LOOK_MAX, log.read(&client)).await;
-        if let Ok(newest) = look
-            && newest?.is_some_and(|newest| newest.instance != instance)
-        {
-            return Err(ConnectorError::Superseded { connector: settings.name.to_string() });
-        }
-    }
-    let too_early =
-        if failpoint::is_out(Check::FenceFirst) { Some(log.read(&client).await?) } else { None };
-    pass(Point::BeforeFencing).await?;
-    let producer = log.producer(&client, settings).await?;
-    pass(Point::AfterFencing).await?;
-    let checkpoint = match too_early {
-        Some(checkpoint) => checkpoint,
-        None => log.read(&client).await?,
-    };
-    if claimed && checkpoint.as_ref().is_some_and(|newest| newest.instance != instance) {
-        // The look before found no end, because a successor is busy. It takes over again when it sees that nobody replaced it.
-        return Err(ConnectorError::Superseded { connector: settings.name.to_string() });
-    }
-    let mut history = log.history(settings);
-    let had_begun = |checkpoint: &Position| checkpoint.snapshot != SnapshotProgress::Pending;
-    if checkpoint.as_ref().is_some_and(had_begun) {
-        history.load(&client).await?;
-    }
-    let mut done = log.snapshot_done(settings);
-    if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.snapshot_began.is_some()) {
-        done.load(&client).await?;
-    }
-    let fenced = Fenced { client, producer, log, history, left_out: Vec::new(), done };
-    Ok((fenced, checkpoint))
 }
 
 /// Puts the parts together for the pipeline.
@@ -259,58 +226,6 @@ async fn read_on(settings: &Settings, source: &Source) -> Result<SnapshotPlan, C
     let plan = SnapshotPlan::export(tables, Purpose::Initial, settings).await?;
     info!(connector.name = %settings.name, "reads tables at {}, after what the slot has up to there", plan.joins_at);
     Ok(plan)
-}
-
-/// The Kafka side, ours alone.
-struct Fenced {
-    client: Client,
-    producer: Producer,
-    log: CheckpointLog,
-    history: History,
-    /// Tables whose history ends with the next checkpoint.
-    left_out: Vec<Oid>,
-    done: Done,
-}
-
-impl Fenced {
-    /// Whether somebody else has taken over since the checkpoint was read: then the slot was not compared with what is true, and a gap
-    /// between the two is none.
-    async fn overtaken(
-        &self,
-        settings: &Settings,
-        read: Option<&Position>,
-    ) -> Option<ConnectorError> {
-        let newest = self.log.read(&self.client).await.ok()?;
-        let connector = settings.name.to_string();
-        (newest.as_ref() != read).then_some(ConnectorError::Superseded { connector })
-    }
-
-    async fn write_checkpoint(&mut self, position: &Position) -> Result<(), ConnectorError> {
-        let mut transaction = Transaction::new(self.producer.settings().batch_bytes_max);
-        for table in std::mem::take(&mut self.left_out) {
-            self.history.forget(table, &mut transaction);
-        }
-        self.log.append(&mut transaction, position);
-        self.producer.commit(transaction).await?;
-        Ok(())
-    }
-
-    /// The checkpoint of a slot that was just made, together with what the captured tables are at this moment.
-    async fn write_first_checkpoint(
-        &mut self,
-        position: &Position,
-        source: &Source,
-    ) -> Result<(), ConnectorError> {
-        let mut transaction = Transaction::new(self.producer.settings().batch_bytes_max);
-        for table in &source.captured {
-            if let Some(now) = catalog::describe_table(&source.control, table.oid).await? {
-                self.history.keep(table.oid, Version::of(&now), &mut transaction)?;
-            }
-        }
-        self.log.append(&mut transaction, position);
-        self.producer.commit(transaction).await?;
-        Ok(())
-    }
 }
 
 /// The PostgreSQL side, as it was found.

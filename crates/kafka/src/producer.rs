@@ -17,6 +17,7 @@ mod send;
 use std::{io, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
+use tracing::{Instrument as _, trace_span};
 
 use crate::{
     Client, Compression, KafkaError, Transaction,
@@ -175,11 +176,13 @@ impl Producer {
             partition_count: transaction.partition_count(),
             ..Committed::default()
         };
-        let written = self.write(transaction, &mut committed).await;
+        let produce = trace_span!(target: "spans", "produce");
+        let written = self.write(transaction, &mut committed).instrument(produce).await;
         written.map_err(|error| self.judge(error, started))?;
         committed.produce_time = started.elapsed();
         if let Some(session) = &mut self.session {
-            let ended = session.end(&self.pool, &self.settings, true).await;
+            let end = trace_span!(target: "spans", "end transaction");
+            let ended = session.end(&self.pool, &self.settings, true).instrument(end).await;
             ended.map_err(|error| self.judge(error, started))?;
         }
         committed.end_time = started.elapsed().saturating_sub(committed.produce_time);

@@ -18,6 +18,7 @@ pub struct Group {
     store: String,
     name: String,
     folder: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 impl Group {
@@ -27,7 +28,15 @@ impl Group {
             store: format!("kafka://{bootstrap}"),
             name: name.to_owned(),
             folder: TempDir::new()?,
+            environment: Vec::new(),
         })
+    }
+
+    /// With a variable in the environment of its workers.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Its name.
@@ -46,7 +55,10 @@ impl Group {
         let mut arguments = vec!["--output", "json", "worker", "--store", &self.store];
         arguments.extend(["--group", &self.name, "--listen", "127.0.0.1:0", "--worker-id", id]);
         arguments.extend(more);
-        let process = ConnectorProcess::start(&binary, &arguments, self.folder.path())?;
+        let environment: Vec<_> =
+            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let folder = self.folder.path();
+        let process = ConnectorProcess::start_with(&binary, &arguments, folder, &environment)?;
         let mut worker = Worker { process, url: String::new() };
         eventually("the worker answers", DEADLINE, async || {
             worker.process.expect_running()?;

@@ -3,14 +3,16 @@
 //! In: method, path, body. Out: the answer's JSON, or what it says went wrong. Never: a retry; a request is sent once.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 
 use crate::args::managed::WorkerUrl;
 use crate::error::CliError;
+use crate::trust;
 
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 /// Of an answer for which the worker has to ask both sides first; where one is away, it waits for that.
@@ -185,19 +187,8 @@ fn trusted() -> Result<Option<TlsConfig>, CliError> {
     let Some(path) = std::env::var_os("TRIBUTARY_CA").filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
-    let unusable = |reason: String| CliError::Trust { path: path.clone().into(), reason };
-    let pem = std::fs::read(&path).map_err(|cause| unusable(cause.to_string()))?;
-    let parsed = ureq::tls::parse_pem(&pem);
-    let certificates: Vec<Certificate<'static>> = parsed
-        .filter_map(|item| match item {
-            Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(unusable("it holds no certificate in PEM form".to_owned()));
-    }
-    let roots = RootCerts::new_with_certs(&certificates);
+    let path = PathBuf::from(path);
+    let roots = trust::roots(&path).map_err(|reason| CliError::Trust { path, reason })?;
     Ok(Some(TlsConfig::builder().root_certs(roots).build()))
 }
 

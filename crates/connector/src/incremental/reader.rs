@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::error::ConnectorError;
 use crate::settings::{Autocreate, MarkStrategy, Marks, Settings};
 use crate::shape;
+use crate::spans;
 
 /// How often it is looked whether transactions are over.
 const UNFINISHED_PAUSE: Duration = Duration::from_millis(100);
@@ -160,7 +161,9 @@ impl Work {
         }
         while let Some(Ask { number, query }) = inbox.recv().await {
             let began = Instant::now();
-            let outcome = self.read(&reader, &query).await;
+            let span = spans::chunk(&self.settings);
+            let outcome = self.read(&reader, &query).instrument(span.clone()).await;
+            spans::chunk_read(&span, &outcome);
             let answer = Answer { number, outcome, read_in: began.elapsed() };
             if outbox.send(answer).await.is_err() {
                 return;

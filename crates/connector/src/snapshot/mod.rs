@@ -22,11 +22,11 @@ pub(crate) use parts::queries;
 pub(crate) use plan::{Purpose, SnapshotPlan, SnapshotTable};
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use failpoint::{Point, pass};
 use postgres::snapshot;
-use tracing::{info, warn};
+use tracing::{Span, info, warn};
 
 use self::parts::{Chunk, Work};
 use self::rows::{AsOf, Rows};
@@ -118,7 +118,7 @@ pub(crate) async fn take(
     complete(plan.purpose, Ok(rows.rows_read()), done, gatherer);
     commit(gatherer, sink, status).await?;
     pass(Point::AfterCompletion).await?;
-    info!(connector.name = %settings.name, rows = rows.rows_read(), "snapshot of {} rows from {} tables at {} took {:.1?}", rows.rows_read(), progress.tables_total, gatherer.position().end_lsn, started.elapsed());
+    tell_of_end(settings, gatherer, &progress, started.elapsed());
     Ok(())
 }
 
@@ -157,6 +157,18 @@ pub(crate) fn complete(
 ) {
     gatherer.is_over(purpose, outcome);
     done.forget(gatherer.kept_with_rows());
+}
+
+fn tell_of_end(
+    settings: &Settings,
+    gatherer: &Gatherer,
+    progress: &SnapshotStatus,
+    took: Duration,
+) {
+    let SnapshotStatus { rows_read, tables_total, .. } = progress;
+    Span::current().record("rows", rows_read);
+    let at = gatherer.position().end_lsn;
+    info!(connector.name = %settings.name, rows = rows_read, "snapshot of {rows_read} rows from {tables_total} tables at {at} took {took:.1?}");
 }
 
 fn warn_of_lost_eras(settings: &Settings, gatherer: &Gatherer) {

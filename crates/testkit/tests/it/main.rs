@@ -49,6 +49,7 @@ mod spill_room;
 mod streaming;
 mod tables_come_and_go;
 mod toast;
+mod traces;
 mod transaction_metadata;
 mod transcripts;
 mod truncate;

@@ -28,6 +28,7 @@ mod root;
 mod routes;
 mod secrets;
 mod serve;
+mod span;
 mod status;
 mod tasks;
 mod tls;
@@ -47,6 +48,7 @@ pub use paths::Allowed;
 pub use routes::router;
 pub(crate) use secrets::is_hidden;
 pub use serve::{Peer, serve};
+pub use span::TraceParent;
 pub use tls::{TlsError, server_config};
 
 use crate::error::WorkerError;
@@ -78,6 +80,8 @@ pub struct RestOptions {
     pub logs: LogLevels,
     /// What is logged of connectors, to be kept for whoever asks; `None` keeps nothing.
     pub lines: Option<LogLines>,
+    /// How a request becomes a part of a trace that began elsewhere; `None` if there are no traces.
+    pub trace_parent: Option<TraceParent>,
 }
 
 impl RestOptions {
@@ -90,6 +94,7 @@ impl RestOptions {
             allowed: Allowed::default(),
             logs: LogLevels::default(),
             lines: None,
+            trace_parent: None,
         }
     }
 
@@ -115,6 +120,7 @@ struct Parts {
     limits: Limits,
     event_streams: Arc<Semaphore>,
     looks: Arc<Semaphore>,
+    trace_parent: Option<TraceParent>,
 }
 
 impl Api {
@@ -137,6 +143,7 @@ impl Api {
             limits: Limits::default(),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             looks: Arc::new(Semaphore::new(LOOKS_MAX)),
+            trace_parent: options.trace_parent,
         }))
     }
 

@@ -13,7 +13,9 @@ use axum::routing::{self, MethodRouter};
 use super::access::{self, Role};
 use super::error::ApiError;
 use super::openapi::{self, Doc};
-use super::{Api, answer, audit, config, connectors, health, lifecycle, loggers, metrics, offsets};
+use super::{
+    Api, answer, audit, config, connectors, health, lifecycle, loggers, metrics, offsets, span,
+};
 use super::{plugins, root, tasks, topics, v1};
 
 /// One method of one path.
@@ -131,6 +133,7 @@ pub fn router(api: Api) -> Router {
         .layer(from_fn_with_state(api.clone(), access::know))
         .layer(from_fn(answer::render))
         .layer(from_fn_with_state(api.clone(), audit::log))
+        .layer(from_fn_with_state(api.clone(), span::span))
         .with_state(api)
 }
 
