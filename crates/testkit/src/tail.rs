@@ -262,6 +262,8 @@ fn client_config(bootstrap: &str) -> ClientConfig {
         .set("allow.auto.create.topics", "false")
         .set("fetch.wait.max.ms", "20")
         .set("fetch.error.backoff.ms", "10")
+        // Up to ten seconds otherwise: silence after a broker is back would be the reader's.
+        .set("reconnect.backoff.max.ms", "200")
         .set("topic.metadata.refresh.fast.interval.ms", "20")
         .set("topic.metadata.propagation.max.ms", "0")
         .set("queued.max.messages.kbytes", "65536")
