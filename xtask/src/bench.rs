@@ -5,7 +5,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use testkit::stack::Stack;
-use testkit::{Result, connector, copy_bench, drain, transactions_bench};
+use testkit::{Result, connector, copy_bench, drain, latency_bench, transactions_bench};
 
 use crate::output::{narrate, print};
 
@@ -20,6 +20,24 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 1)]
         runs: u32,
         /// Connector settings, as `key=value`
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+        settings: Vec<(String, String)>,
+    },
+    /// Time from a commit to the record, at steady rates of changes
+    Latency {
+        /// Changes per second, comma-separated
+        #[arg(long, value_delimiter = ',', default_values_t = [200, 1_000, 5_000])]
+        rates: Vec<u64>,
+        /// Seconds of each measurement
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+        /// How often each is measured, in turns
+        #[arg(long, default_value_t = 1)]
+        runs: u32,
+        /// Who else brings the changes to Kafka
+        #[arg(long)]
+        vs: Option<Peer>,
+        /// Settings of our connector, as `key=value`
         #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
         settings: Vec<(String, String)>,
     },
@@ -80,6 +98,12 @@ pub(crate) async fn run(bench: Bench) -> Result<()> {
         Bench::Drain { changes, runs, settings } => {
             let plan = drain::Plan { changes, runs, settings };
             let report = drain::run(&stack, &plan, &narrate).await?;
+            (report.to_string(), serde_json::to_string_pretty(&report)?)
+        }
+        Bench::Latency { rates, seconds, runs, vs, settings } => {
+            let debezium = vs == Some(Peer::Debezium);
+            let plan = latency_bench::Plan { rates, seconds, runs, debezium, settings };
+            let report = latency_bench::run(&stack, &plan, &narrate).await?;
             (report.to_string(), serde_json::to_string_pretty(&report)?)
         }
         Bench::Snapshot { rows, narrow, threads, runs, vs, settings } => {

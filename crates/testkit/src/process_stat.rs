@@ -18,6 +18,14 @@ pub struct Usage {
     pub peak_rss_bytes: u64,
 }
 
+impl Usage {
+    /// What was used after `before`; the largest resident set is that of the whole life.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self { processor: self.processor.saturating_sub(before.processor), ..self }
+    }
+}
+
 /// Reads the usage of a running process.
 pub fn usage(process_id: u32) -> Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat"))?;

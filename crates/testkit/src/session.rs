@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
 use crate::Result;
+use crate::wait::{DEADLINE, Seen, eventually};
 
 /// An open session. Derefs to the client; the connection ends when this is dropped.
 pub struct Session {
@@ -56,6 +57,20 @@ impl Session {
             _ => None,
         });
         Ok(rows.collect())
+    }
+
+    /// Drops a slot, once nobody reads it: it would keep all WAL of the runs that follow.
+    pub async fn drop_slot(&self, slot: &str) -> Result<()> {
+        let drop = format!(
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{slot}' and not active"
+        );
+        eventually("the slot is dropped", DEADLINE, async || {
+            self.text(&drop).await?;
+            let left = format!("select 1 from pg_replication_slots where slot_name = '{slot}'");
+            let left = self.text(&left).await?;
+            Ok(Seen::when(left.is_none(), || "it is there".to_owned()))
+        })
+        .await
     }
 }
 

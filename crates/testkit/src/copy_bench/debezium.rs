@@ -1,71 +1,43 @@
-//! The real Debezium, tuned, in a Kafka Connect worker that is up before anything is measured.
+//! The real Debezium, tuned for throughput.
 //!
 //! In: a table. Out: the time from the request that creates the connector to the last row, and what the worker used for it.
 //! Source: Debezium documentation, "PostgreSQL connector", and Kafka manual, "Producer Configs".
 
 use std::time::{Duration, Instant};
 
-use embedded::{Connect, ConnectOptions, Plugin, Silent};
 use serde_json::{Map, Value, json};
 
+use super::Table;
 use super::arrival::{Arrival, End};
-use super::{Table, drop_slot};
-use crate::connect::Client;
+use crate::Result;
 use crate::connector;
-use crate::process_stat::{Usage, usage};
+use crate::debezium::Worker;
+use crate::process_stat::Usage;
 use crate::stack::Database;
-use crate::{Failure, Result};
 
-const HEAP_MIB: u32 = 2_048;
-
-/// A worker.
-pub(super) struct Worker {
-    connect: Connect,
-    client: Client,
+pub(super) async fn measure(
+    worker: &Worker,
+    database: &Database,
+    table: Table,
+    run: u32,
+    threads: u32,
+) -> Result<(Duration, Usage)> {
+    let name = format!("debezium_{}_{run}", table.name);
+    let arrival = Arrival::open(database, &name, table)?;
+    let before = worker.usage()?;
+    let started = Instant::now();
+    let client = &worker.client;
+    client.create(&name, settings(database, &name, table, threads)).await?;
+    let arrived =
+        arrival.wait(End::Counted, async || client.expect_not_failed(&name).await).await?;
+    let used = worker.usage()?.since(before);
+    client.delete(&name).await?;
+    database.session().await?.drop_slot(&name).await?;
+    arrival.expect_each_row_once().await?;
+    Ok((arrived.duration_since(started), used))
 }
 
-impl Worker {
-    pub(super) async fn start(database: &Database) -> Result<Self> {
-        let mut options = ConnectOptions::new(database.bootstrap(), &[Plugin::DebeziumPostgres]);
-        options.heap_mib = HEAP_MIB;
-        let connect = Connect::start(options, &Silent).await?;
-        let client = Client::new(&connect.url());
-        Ok(Self { connect, client })
-    }
-
-    pub(super) async fn measure(
-        &self,
-        database: &Database,
-        table: Table,
-        run: u32,
-        threads: u32,
-    ) -> Result<(Duration, Usage)> {
-        let name = format!("debezium_{}_{run}", table.name);
-        let arrival = Arrival::open(database, &name, table)?;
-        let id = self.connect.pid().ok_or_else(|| Failure::new("the worker has ended"))?;
-        let before = usage(id)?;
-        let started = Instant::now();
-        self.client.create(&name, settings(database, &name, table, threads)).await?;
-        let arrived =
-            arrival.wait(End::Counted, async || self.client.expect_not_failed(&name).await).await?;
-        let after = usage(id)?;
-        self.client.delete(&name).await?;
-        drop_slot(&database.session().await?, &name).await?;
-        arrival.expect_each_row_once().await?;
-        let used = Usage {
-            rss_bytes: after.rss_bytes,
-            processor: after.processor.saturating_sub(before.processor),
-            peak_rss_bytes: after.peak_rss_bytes,
-        };
-        Ok((arrived.duration_since(started), used))
-    }
-
-    pub(super) async fn stop(self) {
-        self.connect.stop().await;
-    }
-}
-
-/// Tuned for throughput: larger batches and queues, a producer that waits for full ones.
+/// Larger batches and queues, a producer that waits for full ones.
 fn settings(database: &Database, name: &str, table: Table, threads: u32) -> Map<String, Value> {
     let tuned = json!({
         "publication.autocreate.mode": "filtered",

@@ -15,14 +15,13 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 use crate::connector::Connector;
+use crate::debezium::Worker;
 use crate::process_stat::{Usage, usage};
 use crate::session::Session;
 use crate::stack::{Database, Stack};
-use crate::wait::{DEADLINE, Seen, eventually};
 use crate::{Failure, Result, orders};
 
 use arrival::{Arrival, End};
-use debezium::Worker;
 pub use report::{Measure, Reader, Report};
 
 const ORDERS: &str = "orders";
@@ -69,7 +68,8 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
             report.add(run, (Reader::Tributary, *table), elapsed, Some(usage), narrate);
             // Ten million rows take Debezium many minutes, and say nothing that the other table does not.
             if let Some(worker) = worker.as_ref().filter(|_| table.name == ORDERS) {
-                let (elapsed, usage) = worker.measure(&database, *table, run, plan.threads).await?;
+                let measured = debezium::measure(worker, &database, *table, run, plan.threads);
+                let (elapsed, usage) = measured.await?;
                 report.add(run, (Reader::Debezium, *table), elapsed, Some(usage), narrate);
             }
         }
@@ -147,7 +147,7 @@ async fn tributary(
     let elapsed = arrived.duration_since(process.started());
     process.terminate().await?;
     connector.wait_until_slot_free(session).await?;
-    drop_slot(session, &name).await?;
+    session.drop_slot(&name).await?;
     arrival.expect_each_row_once().await?;
     Ok((elapsed, usage))
 }
@@ -165,18 +165,4 @@ fn connector(database: &Database, name: &str, table: Table, plan: &Plan) -> Resu
         connector = connector.set(key, value);
     }
     Ok(connector)
-}
-
-/// A slot that nobody reads would keep all WAL of the runs that follow.
-async fn drop_slot(session: &Session, slot: &str) -> Result<()> {
-    let drop = format!(
-        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{slot}' and not active"
-    );
-    eventually("the slot is dropped", DEADLINE, async || {
-        session.text(&drop).await?;
-        let left = format!("select 1 from pg_replication_slots where slot_name = '{slot}'");
-        let left = session.text(&left).await?;
-        Ok(Seen::when(left.is_none(), || "it is there".to_owned()))
-    })
-    .await
 }

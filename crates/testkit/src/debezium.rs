@@ -1,0 +1,37 @@
+//! The real Debezium in a Kafka Connect worker of a benchmark's own, which is up before anything is measured.
+//!
+//! In: a database. Out: a worker and its API. Never: settings; what is tuned is the benchmark's to say.
+
+use embedded::{Connect, ConnectOptions, Plugin, Silent};
+
+use crate::connect::Client;
+use crate::process_stat::{Usage, usage};
+use crate::stack::Database;
+use crate::{Failure, Result};
+
+const HEAP_MIB: u32 = 2_048;
+
+/// A worker.
+pub(crate) struct Worker {
+    connect: Connect,
+    pub(crate) client: Client,
+}
+
+impl Worker {
+    pub(crate) async fn start(database: &Database) -> Result<Self> {
+        let mut options = ConnectOptions::new(database.bootstrap(), &[Plugin::DebeziumPostgres]);
+        options.heap_mib = HEAP_MIB;
+        let connect = Connect::start(options, &Silent).await?;
+        let client = Client::new(&connect.url());
+        Ok(Self { connect, client })
+    }
+
+    /// What its process has used so far.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        usage(self.connect.pid().ok_or_else(|| Failure::new("the worker has ended"))?)
+    }
+
+    pub(crate) async fn stop(self) {
+        self.connect.stop().await;
+    }
+}
