@@ -12,7 +12,7 @@ use std::time::Duration;
 use envelope::{
     EncoderSettings, HeartbeatPlan, MessagePlan, Record, Scratch, SnapshotMarker, SourcePosition,
 };
-use kafka::Transaction;
+use kafka::{ProducerSettings, Transaction};
 use pgoutput::replication::{ReplicationMessage, XLogData};
 use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Relation, Step, Xid};
 use smallvec::SmallVec;
@@ -81,7 +81,6 @@ pub(crate) struct Gatherer {
     transaction: Transaction,
     /// What goes with the checkpoint, where that comes after the records.
     with_checkpoint: Transaction,
-    batch_bytes_max: usize,
     /// What records may have.
     limits: RecordLimits,
     progress: Progress,
@@ -112,6 +111,7 @@ impl Gatherer {
         limits: RecordLimits,
         position: Position,
     ) -> Self {
+        let ProducerSettings { batch_bytes_max, compression, .. } = settings.producer;
         let mut scratch = Scratch::default();
         if let Some(bytes_max) = limits.value_bytes_max() {
             scratch.limit_values(bytes_max);
@@ -130,9 +130,8 @@ impl Gatherer {
             news: News::of(&position.requests),
             settings: Arc::clone(settings),
             scratch,
-            transaction: Transaction::new(settings.producer.batch_bytes_max),
-            with_checkpoint: Transaction::new(settings.producer.batch_bytes_max),
-            batch_bytes_max: settings.producer.batch_bytes_max,
+            transaction: Transaction::compressed(batch_bytes_max, compression),
+            with_checkpoint: Transaction::new(batch_bytes_max),
             limits,
             point: Point { xid: Xid(0), commit_lsn: position.end_lsn },
             hold: None,
@@ -192,9 +191,7 @@ impl Gatherer {
 
     /// Takes the open Kafka transaction with the position it reaches, and opens the next.
     pub(crate) fn take(&mut self) -> Outgoing {
-        let next = || Transaction::new(self.batch_bytes_max);
-        let transaction = std::mem::replace(&mut self.transaction, next());
-        let with_checkpoint = std::mem::replace(&mut self.with_checkpoint, next());
+        let (transaction, with_checkpoint) = (self.transaction.take(), self.with_checkpoint.take());
         let contents = Contents {
             tables: self.tables.tallies().take(),
             commit_times: std::mem::take(&mut self.commit_times),

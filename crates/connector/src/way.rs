@@ -232,7 +232,7 @@ impl Way {
             && self.server_version_num >= STREAMING_SINCE;
         if self.folder.is_none() {
             let name = settings.name.to_string();
-            let directory = settings.spill.directory.clone().unwrap_or_else(std::env::temp_dir);
+            let directory = settings.spill.directory();
             let made = tokio::task::spawn_blocking(move || {
                 spill::sweep(&directory, &name)?;
                 if wanted { Folder::make(&directory, &name).map(Some) } else { Ok(None) }
@@ -276,6 +276,7 @@ impl Way {
                 ends_unless_it_pays: !is_forced,
                 move_interval: settings.feedback.status_interval,
             },
+            directory: Some(settings.spill.directory()),
         };
         let opened = timeout(OPEN_MAX, Box::pin(BatchStream::open(&settings.source, request)));
         match opened.await {

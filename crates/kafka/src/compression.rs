@@ -7,11 +7,12 @@
 use std::{
     fmt,
     io::{self, Read, Write},
+    mem::take,
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::{read::MultiGzDecoder, write::GzEncoder};
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4_flex::{block, frame::FrameDecoder};
 
 /// How record batches are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,11 @@ impl fmt::Display for Compression {
 const DECOMPRESSED_BYTES_MAX: u64 = 1 << 30;
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
+const LZ4_BLOCK_BYTES: usize = 64 * 1024;
+/// Magic · version 1 with independent blocks · blocks of up to 64 KiB · checksum of the two.
+const LZ4_FRAME: [u8; 7] = [0x04, 0x22, 0x4D, 0x18, 0x60, 0x40, 0x82];
+/// Of a block's length: it is as it was.
+const LZ4_UNCOMPRESSED: u32 = 1 << 31;
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
 
@@ -58,6 +64,10 @@ const ZSTD_LEVEL: i32 = 3;
 pub(crate) struct Compressor {
     compression: Compression,
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// What is compressed before its size is known.
+    scratch: BytesMut,
+    /// One block.
+    block: Vec<u8>,
 }
 
 impl Compressor {
@@ -68,7 +78,7 @@ impl Compressor {
             }
             _ => None,
         };
-        Ok(Self { compression, zstd })
+        Ok(Self { compression, zstd, scratch: BytesMut::new(), block: Vec::new() })
     }
 
     /// Bits 0–2 of a batch's attributes.
@@ -86,17 +96,41 @@ impl Compressor {
     /// header. `None`: no codec, or the result would not be smaller, so the batch goes as it is.
     pub(crate) fn compress(&mut self, batch: &[u8], header_bytes: usize) -> Option<BytesMut> {
         let (header, records) = batch.split_at(header_bytes);
-        let mut out = BytesMut::with_capacity(header_bytes + records.len() / 2);
+        let mut out = take(&mut self.scratch);
+        out.clear();
         out.put_slice(header);
         let result = match self.compression {
             Compression::None => return None,
             Compression::Gzip { level } => gzip(records, level.unwrap_or(GZIP_LEVEL), &mut out),
             Compression::Snappy => snappy(records, &mut out),
-            Compression::Lz4 => lz4(records, &mut out),
+            Compression::Lz4 => self.lz4(records, &mut out),
             Compression::Zstd { .. } => self.zstd(records, &mut out),
         };
         // Writing to memory fails only inside the codec; the uncompressed batch is right as well.
-        result.ok().filter(|()| out.len() < batch.len()).map(|()| out)
+        let is_smaller = result.is_ok() && out.len() < batch.len();
+        let compressed = is_smaller.then(|| BytesMut::from(&out[..]));
+        self.scratch = out;
+        compressed
+    }
+
+    /// Shape: frame header · {uint32 length · raw LZ4 block}* · uint32 0, little-endian. The frame is ours because that of
+    /// the library copies all records first. Source: LZ4 frame format, 1.6.
+    fn lz4(&mut self, records: &[u8], out: &mut BytesMut) -> io::Result<()> {
+        self.block.resize(block::get_maximum_output_size(LZ4_BLOCK_BYTES), 0);
+        out.put_slice(&LZ4_FRAME);
+        for raw in records.chunks(LZ4_BLOCK_BYTES) {
+            let compressed =
+                block::compress_into(raw, &mut self.block).map_err(io::Error::other)?;
+            let (mark, bytes) = if compressed < raw.len() {
+                (0, &self.block[..compressed])
+            } else {
+                (LZ4_UNCOMPRESSED, raw)
+            };
+            out.put_u32_le(mark | u32::try_from(bytes.len()).map_err(io::Error::other)?);
+            out.put_slice(bytes);
+        }
+        out.put_u32_le(0);
+        Ok(())
     }
 
     fn zstd(&mut self, records: &[u8], out: &mut BytesMut) -> io::Result<()> {
@@ -131,17 +165,6 @@ fn snappy(records: &[u8], out: &mut BytesMut) -> io::Result<()> {
         out.put_slice(&compressed);
     }
     Ok(())
-}
-
-fn lz4(records: &[u8], out: &mut BytesMut) -> io::Result<()> {
-    let info = FrameInfo::new()
-        .block_mode(BlockMode::Independent)
-        .block_size(BlockSize::Max64KB)
-        .block_checksums(false)
-        .content_checksum(false);
-    let mut encoder = FrameEncoder::with_frame_info(info, out.writer());
-    encoder.write_all(records)?;
-    encoder.finish().map(drop).map_err(io::Error::other)
 }
 
 /// Undoes whatever `attributes` says was done to `records`.
@@ -225,6 +248,23 @@ mod tests {
             let plain = decompress(compressor.attribute(), body).unwrap();
             assert!(plain == records, "{compression}");
         }
+    }
+
+    #[test]
+    fn a_block_that_does_not_shrink_stays_as_it_is() {
+        let mut random = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random.to_be_bytes()[0]
+        });
+        let mut batch = vec![0; 61];
+        batch.extend(noise.take(100_000));
+        batch.resize(300_061, 7);
+        let mut compressor = Compressor::new(Compression::Lz4).unwrap();
+        let compressed = compressor.compress(&batch, 61).unwrap().freeze();
+        assert!((100_000..120_000).contains(&compressed.len()), "{}", compressed.len());
+        let plain = decompress(compressor.attribute(), compressed.slice(61..)).unwrap();
+        assert!(plain == batch[61..]);
     }
 
     #[test]

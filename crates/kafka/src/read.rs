@@ -306,7 +306,9 @@ mod tests {
         }
         let stamp =
             Stamp { producer_id: 7, producer_epoch: 1, base_sequence: 0, transactional: true };
-        builder.finish(stamp, &mut Compressor::new(compression).unwrap())
+        let mut batch = builder.close();
+        batch.compress(&mut Compressor::new(compression).unwrap());
+        batch.finish(stamp)
     }
 
     fn batch_at(offset: i64, producer_id: i64, attributes: i16, records: &'static [u8]) -> Batch {

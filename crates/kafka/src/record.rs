@@ -1,7 +1,7 @@
 //! Record batches (format version 2), built record by record in the buffer that is sent.
 //!
-//! In: records of one partition. Out: one finished batch: header, producer id, epoch, sequence and
-//! CRC filled in, records compressed. Never here: I/O, clocks, decisions about size. Source: Kafka
+//! In: records of one partition. Out: one finished batch: records compressed, then header, producer id,
+//! epoch, sequence and CRC filled in. Never here: I/O, clocks, decisions about size. Source: Kafka
 //! documentation, "Message Format"; KIP-98.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -63,9 +63,22 @@ pub(crate) struct BatchBuilder {
     largest: LargestRecord,
 }
 
+/// A batch that takes no more records.
+#[derive(Debug)]
+pub(crate) struct ClosedBatch {
+    builder: BatchBuilder,
+    /// Attribute bits of the codec. `None`: no codec has seen it yet.
+    codec: Option<i16>,
+}
+
 impl BatchBuilder {
     pub(crate) fn new() -> Self {
-        let mut buffer = BytesMut::with_capacity(BUFFER_BYTES_MIN);
+        Self::within(BytesMut::with_capacity(BUFFER_BYTES_MIN))
+    }
+
+    /// Builds in a buffer that was used before.
+    pub(crate) fn within(mut buffer: BytesMut) -> Self {
+        buffer.clear();
         buffer.put_bytes(0, BATCH_HEADER_BYTES);
         Self {
             buffer,
@@ -82,10 +95,6 @@ impl BatchBuilder {
 
     pub(crate) fn record_count(&self) -> i32 {
         self.record_count
-    }
-
-    pub(crate) fn largest(&self) -> LargestRecord {
-        self.largest
     }
 
     /// Appends one record.
@@ -127,35 +136,60 @@ impl BatchBuilder {
         self.record_count += 1;
     }
 
-    /// Fills in the header and compresses the records (unless that would make the batch larger).
+    /// Ends it, as it is.
+    pub(crate) fn close(self) -> ClosedBatch {
+        ClosedBatch { builder: self, codec: None }
+    }
+}
+
+impl ClosedBatch {
+    pub(crate) fn record_count(&self) -> i32 {
+        self.builder.record_count
+    }
+
+    pub(crate) fn largest(&self) -> LargestRecord {
+        self.builder.largest
+    }
+
+    /// Compresses the records, unless that would make the batch larger or was tried before. Returns
+    /// the buffer that they were in, if they are in another one now.
+    pub(crate) fn compress(&mut self, compressor: &mut Compressor) -> Option<BytesMut> {
+        if self.codec.is_some() {
+            return None;
+        }
+        let buffer = &mut self.builder.buffer;
+        let compressed = compressor.compress(buffer, BATCH_HEADER_BYTES);
+        self.codec = Some(if compressed.is_some() { compressor.attribute() } else { 0 });
+        compressed.map(|compressed| std::mem::replace(buffer, compressed))
+    }
+
+    /// Fills in the header.
     ///
     /// Shape: int64 base offset · int32 length · int32 leader epoch (-1) · int8 magic (2) · uint32
     /// crc · int16 attributes · int32 last offset delta · int64 base timestamp · int64 max timestamp
     /// · int64 producer id · int16 producer epoch · int32 base sequence · int32 record count.
-    pub(crate) fn finish(mut self, stamp: Stamp, compressor: &mut Compressor) -> Bytes {
-        let mut attributes = if stamp.transactional { TRANSACTIONAL } else { 0 };
-        if let Some(compressed) = compressor.compress(&self.buffer, BATCH_HEADER_BYTES) {
-            attributes |= compressor.attribute();
-            self.buffer = compressed;
-        }
-        let batch_length = length_i32(self.buffer.len() - BATCH_PREFIX_BYTES);
-        let mut header = &mut self.buffer[..BATCH_HEADER_BYTES];
+    pub(crate) fn finish(self, stamp: Stamp) -> Bytes {
+        let BatchBuilder { mut buffer, record_count, base_timestamp_ms, max_timestamp_ms, .. } =
+            self.builder;
+        let transactional = if stamp.transactional { TRANSACTIONAL } else { 0 };
+        let batch_length = length_i32(buffer.len() - BATCH_PREFIX_BYTES);
+        let mut header = &mut buffer[..BATCH_HEADER_BYTES];
         header.put_i64(0);
         header.put_i32(batch_length);
         header.put_i32(-1);
         header.put_i8(MAGIC);
         header.put_u32(0);
-        header.put_i16(attributes);
-        header.put_i32(self.record_count - 1);
-        header.put_i64(self.base_timestamp_ms);
-        header.put_i64(self.max_timestamp_ms);
+        header.put_i16(transactional | self.codec.unwrap_or(0));
+        header.put_i32(record_count - 1);
+        header.put_i64(base_timestamp_ms);
+        header.put_i64(max_timestamp_ms);
         header.put_i64(stamp.producer_id);
         header.put_i16(stamp.producer_epoch);
         header.put_i32(stamp.base_sequence);
-        header.put_i32(self.record_count);
-        let crc = crc32c::crc32c(&self.buffer[CRC_START..]);
-        self.buffer[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
-        self.buffer.freeze()
+        header.put_i32(record_count);
+        let crc = crc32c::crc32c(&buffer[CRC_START..]);
+        buffer[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
+        buffer.freeze()
     }
 }
 
@@ -172,7 +206,9 @@ pub fn lone_batch_bytes(
     let mut batch = BatchBuilder::new();
     batch.append(&RecordRef { timestamp_ms: 0, key, value, headers });
     let stamp = Stamp { producer_id: 0, producer_epoch: 0, base_sequence: 0, transactional: true };
-    Ok(batch.finish(stamp, &mut Compressor::new(compression)?).len())
+    let mut batch = batch.close();
+    batch.compress(&mut Compressor::new(compression)?);
+    Ok(batch.finish(stamp).len())
 }
 
 /// Upper bound of the bytes `record` takes in a batch.
@@ -272,6 +308,7 @@ mod tests {
                 headers: &[],
             });
         }
+        let batch = batch.close();
         assert_eq!(batch.largest().index, 1);
         assert!(batch.largest().len_bytes > 500);
         assert_eq!(batch.record_count(), 3);

@@ -1,12 +1,18 @@
 //! What one Kafka transaction will hold, laid out as the batches that will be sent.
 //!
 //! In: records, from whoever encodes them. Out: per partition a row of batches, closed at
-//! `batch_bytes_max`. Never here: I/O, compression, producer ids; those are the producer's.
+//! `batch_bytes_max`, and compressed then, so that what waits is small. Never here: I/O, producer ids;
+//! those are the producer's.
 
 use std::collections::HashMap;
+use std::mem::take;
+
+use bytes::BytesMut;
 
 use crate::{
-    record::{BatchBuilder, LargestRecord, RecordRef, record_bytes_max},
+    Compression,
+    compression::Compressor,
+    record::{BatchBuilder, ClosedBatch, LargestRecord, RecordRef, record_bytes_max},
     topic::TopicPartitionId,
 };
 
@@ -24,7 +30,17 @@ pub struct Transaction {
     rare: HashMap<(usize, i32), u32>,
     len_bytes: usize,
     record_count: usize,
+    /// `None`: the producer compresses.
+    compressor: Option<Compressor>,
+    /// Buffers of batches that were compressed into others.
+    spare: Vec<BytesMut>,
 }
+
+/// Buffers that are kept for the next batches.
+const SPARE_BUFFERS_MAX: usize = 4;
+
+/// What is larger is compressed when a transaction ends, and its buffer is kept.
+const OPEN_BYTES_MAX: usize = 64 * 1024;
 
 /// Topic handles with an index below this are found without hashing.
 const SLOT_TOPICS_MAX: usize = 1 << 14;
@@ -33,15 +49,28 @@ const SLOT_TOPICS_MAX: usize = 1 << 14;
 #[derive(Debug)]
 pub(crate) struct PartitionBatches {
     pub(crate) id: TopicPartitionId,
-    pub(crate) closed: Vec<BatchBuilder>,
+    closed: Vec<ClosedBatch>,
     open: Option<BatchBuilder>,
 }
 
 impl PartitionBatches {
+    /// Closes the open batch, if there is one, and compresses it.
+    fn close(&mut self, compressor: Option<&mut Compressor>, spare: &mut Vec<BytesMut>) {
+        let Some(open) = self.open.take() else { return };
+        let mut batch = open.close();
+        if let Some(compressor) = compressor
+            && let Some(buffer) = batch.compress(compressor)
+            && spare.len() < SPARE_BUFFERS_MAX
+        {
+            spare.push(buffer);
+        }
+        self.closed.push(batch);
+    }
+
     /// All batches, the open one last.
-    pub(crate) fn into_batches(self) -> (TopicPartitionId, Vec<BatchBuilder>) {
+    pub(crate) fn into_batches(self) -> (TopicPartitionId, Vec<ClosedBatch>) {
         let Self { id, mut closed, open } = self;
-        closed.extend(open);
+        closed.extend(open.map(BatchBuilder::close));
         (id, closed)
     }
 }
@@ -57,6 +86,33 @@ impl Transaction {
             rare: HashMap::new(),
             len_bytes: 0,
             record_count: 0,
+            compressor: None,
+            spare: Vec::new(),
+        }
+    }
+
+    /// The same, for one after the other: batches are compressed as they are closed. With a codec
+    /// that cannot be had the producer compresses, which says so.
+    pub fn compressed(batch_bytes_max: usize, compression: Compression) -> Self {
+        Self { compressor: Compressor::new(compression).ok(), ..Self::new(batch_bytes_max) }
+    }
+
+    /// Takes what is in it. The codec and its buffers stay, for what comes next.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let Self { partitions, compressor, spare, .. } = self;
+        for batches in partitions {
+            if batches.open.as_ref().is_some_and(|batch| batch.len_bytes() > OPEN_BYTES_MAX) {
+                batches.close(compressor.as_mut(), spare);
+            }
+        }
+        Self {
+            partitions: take(&mut self.partitions),
+            slots: take(&mut self.slots),
+            rare: take(&mut self.rare),
+            len_bytes: take(&mut self.len_bytes),
+            record_count: take(&mut self.record_count),
+            ..Self::new(self.batch_bytes_max)
         }
     }
 
@@ -77,20 +133,25 @@ impl Transaction {
         let record = RecordRef { timestamp_ms, key, value, headers };
         // A topic that takes smaller batches than are sent gets smaller ones.
         let batch_bytes_max = self.batch_bytes_max.min(partition.topic().batch_bytes_limit());
-        let batches = self.partition(partition);
-        let mut batch = batches.open.take().unwrap_or_else(BatchBuilder::new);
-        let is_full = batch.record_count() > 0
-            && batch.len_bytes() + record_bytes_max(&record) > batch_bytes_max;
+        let index = self.partition(partition);
+        let Self { partitions, compressor, spare, .. } = self;
+        let batches = &mut partitions[index];
+        let is_full = batches.open.as_ref().is_some_and(|batch| {
+            batch.record_count() > 0
+                && batch.len_bytes() + record_bytes_max(&record) > batch_bytes_max
+        });
         if is_full {
-            batches.closed.push(std::mem::replace(&mut batch, BatchBuilder::new()));
+            batches.close(compressor.as_mut(), spare);
         }
+        let batch = batches.open.get_or_insert_with(|| {
+            spare.pop().map_or_else(BatchBuilder::new, BatchBuilder::within)
+        });
         let before = batch.len_bytes();
         batch.append(&record);
         let added = batch.len_bytes() - before;
         if key.is_none() && (is_full || batch.len_bytes() > batch_bytes_max - batch_bytes_max / 8) {
             partition.topic().leave_sticky(partition.partition());
         }
-        batches.open = Some(batch);
         self.len_bytes += added;
         self.record_count += 1;
     }
@@ -127,23 +188,24 @@ impl Transaction {
         self.partitions
     }
 
-    fn partition(&mut self, id: &TopicPartitionId) -> &mut PartitionBatches {
+    /// Its index in `partitions`.
+    fn partition(&mut self, id: &TopicPartitionId) -> usize {
         let next = u32::try_from(self.partitions.len() + 1).unwrap_or(u32::MAX);
         let slot = self.slot(id);
         if *slot == 0 {
             *slot = next;
             let batches = PartitionBatches { id: id.clone(), closed: Vec::new(), open: None };
             self.partitions.push(batches);
-            return &mut self.partitions[next as usize - 1];
+            return next as usize - 1;
         }
         let index = *slot as usize - 1;
-        let batches = &mut self.partitions[index];
+        let batches = &self.partitions[index];
         assert!(
             batches.id.topic() == id.topic(),
             "topic handles of two clients in one transaction: {} and {id}",
             batches.id
         );
-        batches
+        index
     }
 
     fn slot(&mut self, id: &TopicPartitionId) -> &mut u32 {
@@ -171,10 +233,37 @@ pub(crate) fn largest_before(records_before: usize, largest: LargestRecord) -> L
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Stamp;
     use crate::topic::Topic;
 
     fn topic(index: usize, partition_count: i32) -> Topic {
         Topic::new(index, format!("t{index}"), [0; 16], partition_count)
+    }
+
+    fn bytes(batch: ClosedBatch) -> usize {
+        let stamp =
+            Stamp { producer_id: 1, producer_epoch: 1, base_sequence: 0, transactional: true };
+        batch.finish(stamp).len()
+    }
+
+    #[test]
+    fn what_is_full_is_compressed_and_its_buffer_used_again() {
+        let orders = topic(0, 1).partition(0);
+        let mut transaction = Transaction::compressed(100_000, Compression::Lz4);
+        for _ in 0..2 {
+            for _ in 0..1_280 {
+                transaction.append(&orders, 0, Some(b"k"), Some(&[b'x'; 300]), &[]);
+            }
+            assert_eq!(transaction.spare.len(), 0, "the open batch has it");
+            let taken = transaction.take();
+            assert_eq!((taken.record_count(), transaction.record_count()), (1_280, 0));
+            assert!(taken.len_bytes() > 300_000 && transaction.is_empty());
+            let (_, batches) = taken.into_partitions().remove(0).into_batches();
+            let counts = batches.iter().map(ClosedBatch::record_count);
+            assert_eq!(counts.sum::<i32>(), 1_280);
+            assert!(batches.into_iter().map(bytes).sum::<usize>() < 30_000);
+            assert_eq!(transaction.spare.len(), 1);
+        }
     }
 
     #[test]
@@ -186,8 +275,8 @@ mod tests {
         }
         let (_, batches) = transaction.into_partitions().remove(0).into_batches();
         assert!(batches.len() >= 4);
-        assert!(batches.iter().all(|batch| batch.len_bytes() <= 1_000));
-        assert_eq!(batches.iter().map(BatchBuilder::record_count).sum::<i32>(), 10);
+        assert_eq!(batches.iter().map(ClosedBatch::record_count).sum::<i32>(), 10);
+        assert!(batches.into_iter().all(|batch| bytes(batch) <= 1_000));
     }
 
     #[test]
@@ -198,7 +287,7 @@ mod tests {
             transaction.append(&orders, 0, None, Some(&vec![b'x'; size]), &[]);
         }
         let (_, batches) = transaction.into_partitions().remove(0).into_batches();
-        let counts: Vec<_> = batches.iter().map(BatchBuilder::record_count).collect();
+        let counts: Vec<_> = batches.iter().map(ClosedBatch::record_count).collect();
         assert_eq!(counts, [1, 1, 1]);
     }
 
@@ -212,7 +301,7 @@ mod tests {
         }
         let (_, batches) = transaction.into_partitions().remove(0).into_batches();
         assert!(batches.len() > 1);
-        assert!(batches.iter().all(|batch| batch.len_bytes() <= 500));
+        assert!(batches.into_iter().all(|batch| bytes(batch) <= 500));
     }
 
     #[test]

@@ -389,6 +389,11 @@ pub enum PostgresError {
         #[source]
         source: io::Error,
     },
+    /// Rows that waited on our own disk cannot be read back.
+    #[error(
+        "[PG035] rows that waited on disk are lost\n  fix: none needed, they are asked for again"
+    )]
+    Scratch(#[source] io::Error),
 }
 
 fn pid_text(pid: Option<i32>) -> String {

@@ -9,8 +9,8 @@ use super::values::{Choice, Values};
 pub struct SpillSettings {
     /// `tributary.streaming.transactions`.
     pub streams_transactions: bool,
-    /// `tributary.spill.directory`; `None` is the system's folder for temporary files.
-    pub directory: Option<PathBuf>,
+    /// `tributary.spill.directory`.
+    folder: Option<PathBuf>,
     /// `tributary.spill.max.bytes`.
     pub bytes_max: u64,
 }
@@ -23,8 +23,14 @@ impl SpillSettings {
         let bytes_max = values.number("tributary.spill.max.bytes", 1 << 20, 1 << 50);
         Self {
             streams_transactions,
-            directory: values.given("tributary.spill.directory").map(PathBuf::from),
+            folder: values.given("tributary.spill.directory").map(PathBuf::from),
             bytes_max: u64::try_from(bytes_max).unwrap_or(u64::MAX),
         }
+    }
+
+    /// Where scratch files are; without the setting in the system's folder for temporary files.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(std::env::temp_dir)
     }
 }

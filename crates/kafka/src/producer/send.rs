@@ -35,7 +35,7 @@ use crate::{
     codes::ErrorCode,
     compression::Compressor,
     connection::{Answer, Connection},
-    record::{BatchBuilder, Stamp},
+    record::{ClosedBatch, Stamp},
     topic::TopicPartitionId,
     transaction::largest_before,
     wire::Api,
@@ -103,17 +103,17 @@ impl Producer {
             let (id, batches) = partition.into_batches();
             let mut records_before = 0;
             let mut stamped = VecDeque::with_capacity(batches.len());
-            for builder in batches {
+            for batch in batches {
                 let stamp = match &mut self.session {
                     None => NOBODY,
                     Some(session) => {
-                        let base_sequence = session.next_sequence(&id, builder.record_count());
+                        let base_sequence = session.next_sequence(&id, batch.record_count());
                         let (producer_id, producer_epoch) = session.identity();
                         Stamp { producer_id, producer_epoch, base_sequence, transactional: true }
                     }
                 };
-                let record_count = usize::try_from(builder.record_count()).unwrap_or(0);
-                stamped.push_back(Stamped { builder, stamp, records_before });
+                let record_count = usize::try_from(batch.record_count()).unwrap_or(0);
+                stamped.push_back(Stamped { batch, stamp, records_before });
                 records_before += record_count;
             }
             queues.push(Queue { id, batches: stamped });
@@ -167,7 +167,7 @@ struct Queue {
 }
 
 struct Stamped {
-    builder: BatchBuilder,
+    batch: ClosedBatch,
     stamp: Stamp,
     records_before: usize,
 }
@@ -306,15 +306,12 @@ impl Lane<'_> {
     /// Finishes the next batch of a queue.
     fn next_piece(&mut self, index: usize) -> Result<Option<Piece>, KafkaError> {
         let queue = &mut self.queues[index];
-        let Some(Stamped { builder, stamp, records_before }) = queue.batches.pop_front() else {
+        let Some(Stamped { mut batch, stamp, records_before }) = queue.batches.pop_front() else {
             return Ok(None);
         };
-        let largest = largest_before(records_before, builder.largest());
-        let records = {
-            let mut compressor = self.compressor.lock().unwrap_or_else(PoisonError::into_inner);
-            builder.finish(stamp, &mut compressor)
-        };
-        let piece = Piece { id: queue.id.clone(), records, largest };
+        let largest = largest_before(records_before, batch.largest());
+        batch.compress(&mut self.compressor.lock().unwrap_or_else(PoisonError::into_inner));
+        let piece = Piece { id: queue.id.clone(), records: batch.finish(stamp), largest };
         if piece.records.len() > self.settings.request_bytes_max {
             let limit = format!("max.request.size ({} bytes)", self.settings.request_bytes_max);
             let fix = format!("raise max.request.size above {}", piece.records.len());

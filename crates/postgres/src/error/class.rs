@@ -29,6 +29,7 @@ impl PostgresError {
             | Self::Redefined { .. }
             | Self::SessionAttributes { .. }
             | Self::Standby { .. }
+            | Self::Scratch(_)
             | Self::Deadline { .. } => Class::Transient,
             Self::Statement { .. } if self.is_decoding_failure() => Class::Transient,
             Self::Statement { source, .. } => class_of(&source.sqlstate),
@@ -100,6 +101,7 @@ impl PostgresError {
             Self::Scram { .. } => "PG032",
             Self::Redefined { .. } => "PG033",
             Self::Standby { .. } => "PG034",
+            Self::Scratch(_) => "PG035",
             Self::NoFreeSlot { .. } => "PG040",
         }
     }

@@ -50,6 +50,7 @@ async fn request(sql: &Connection, slot: &str, start: Lsn) -> BatchRequest {
             ends_unless_it_pays: false,
             move_interval: Duration::ZERO,
         },
+        directory: Some(std::env::temp_dir()),
     }
 }
 

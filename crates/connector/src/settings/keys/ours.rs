@@ -65,8 +65,8 @@ pub(super) const KEYS: &[Key] = &[
     ),
     supported(
         "tributary.read.batch.bytes.max",
-        "33554432",
-        "About as much as one batch brings. Of it up to 4 MB wait here to be encoded; the server holds up to twice as much in `work_mem` of that session, and what a larger transaction brings beyond that in temporary files.",
+        "67108864",
+        "About as much as one batch brings, which the server has in a temporary file until it is sent (`work_mem` of that session is 4 MB). Here up to two batches wait to be encoded, in files without a name below `tributary.spill.directory`; without a folder that can be written to, 4 MB wait in memory, and the server is kept waiting for the rest.",
     ),
     supported(
         "tributary.read.switch.every.ms",

@@ -18,9 +18,8 @@ use crate::{ConnectionConfig, PostgresError, SlotName};
 /// A name is cut here so that what makes the copy's unique has room in the 63 characters of one.
 const NAME_CHARACTERS_MAX: usize = 40;
 
-/// `work_mem` for the rows of one batch; more goes to temporary files of the server.
-const WORK_MEM_KB_MIN: usize = 4 * 1024;
-const WORK_MEM_KB_MAX: usize = 256 * 1024;
+/// `work_mem` for the rows of one batch, which wait in a temporary file of the server; in memory they come no faster.
+const WORK_MEM: &str = "4MB";
 
 /// A copy of a slot, alive as long as its session.
 pub(super) struct SlotCopy {
@@ -41,9 +40,7 @@ impl SlotCopy {
         let (slot, options) = (request.slot.clone(), request.options.clone());
         let mut copy = Self { session, slot, name, options };
         copy.expect_beside(request.beside_pid).await?;
-        let work_mem = request.limits.bytes_max / 1024 * 2;
-        let work_mem = work_mem.clamp(WORK_MEM_KB_MIN, WORK_MEM_KB_MAX);
-        copy.command("set work_mem", &format!("SET work_mem = '{work_mem}kB'")).await?;
+        copy.command("set work_mem", &format!("SET work_mem = '{WORK_MEM}'")).await?;
         Ok(copy)
     }
 

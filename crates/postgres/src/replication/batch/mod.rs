@@ -13,9 +13,12 @@ mod copy;
 pub(super) mod fuzzing;
 mod pace;
 mod reader;
+mod waiting;
 
 pub use chunk::BatchChunk;
 pub use pace::{BatchLimits, BatchesEnd};
+
+use std::path::PathBuf;
 
 use pgoutput::Lsn;
 use tokio::sync::{mpsc, watch};
@@ -26,9 +29,13 @@ use crate::{ConnectionConfig, PostgresError, SlotName};
 use copy::SlotCopy;
 use pace::Pace;
 use reader::Reader;
+use waiting::{Waiting, load};
 
-/// Chunks that wait for the consumer at most; their bytes have a limit of their own.
-const CHUNKS_IN_FLIGHT_MAX: usize = 1024;
+/// Chunks that wait at most; their bytes have a limit of their own.
+const CHUNKS_WAITING_MAX: usize = 4096;
+
+/// Chunks that are in memory, ready for the consumer.
+const CHUNKS_READY_MAX: usize = 2;
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -43,6 +50,8 @@ pub struct BatchRequest {
     pub beside_pid: i32,
     /// What reading may use.
     pub limits: BatchLimits,
+    /// A folder on our own disk for rows that wait. Without it less is read ahead.
+    pub directory: Option<PathBuf>,
 }
 
 /// What came of a request.
@@ -67,8 +76,8 @@ pub struct BatchStream {
     items: mpsc::Receiver<Result<BatchItem, PostgresError>>,
     acknowledged: watch::Sender<Lsn>,
     received: Lsn,
-    /// Held for its drop: the reader ends with its owner.
-    _reader: JoinSet<()>,
+    /// Held for its drop: those that read end with their owner.
+    _tasks: JoinSet<()>,
 }
 
 impl BatchStream {
@@ -90,13 +99,16 @@ impl BatchStream {
         if let Some(end) = Pace::new(request.limits).begin(standing) {
             return Ok(Batches::None(end));
         }
-        let (to_consumer, items) = mpsc::channel(CHUNKS_IN_FLIGHT_MAX);
+        let waiting = Waiting::new(request.directory, request.limits.bytes_max);
+        let (to_loader, from_reader) = mpsc::channel(CHUNKS_WAITING_MAX);
+        let (to_consumer, items) = mpsc::channel(CHUNKS_READY_MAX);
         // Zero tells the server nothing: the slot stays where it is until the first acknowledgement.
         let (acknowledged, to_move) = watch::channel(Lsn::ZERO);
-        let reader = Reader::new(copy, standing, request.limits, to_consumer, to_move);
+        let reader = Reader::new((copy, standing), request.limits, waiting, to_loader, to_move);
         let mut tasks = JoinSet::new();
         tasks.spawn(reader.run());
-        Ok(Batches::Stream(Self { items, acknowledged, received: start, _reader: tasks }))
+        tasks.spawn(load(from_reader, to_consumer));
+        Ok(Batches::Stream(Self { items, acknowledged, received: start, _tasks: tasks }))
     }
 
     /// What comes next. Cancel-safe: a dropped future loses nothing.

@@ -2,8 +2,9 @@
 //!
 //! In: what the last batch brought and cost. Out: the limits of the next, or a [`BatchesEnd`].
 //! Each batch decodes again what lies between the slot's `restart_lsn` and where it begins, so few large batches cost less than
-//! many small ones; but its rows wait on the server, then here, and the server keeps a snapshot meanwhile. And what a batch
-//! saves is the walsender's work per message: log without messages for us is read no faster in batches.
+//! many small ones; but its rows wait on the server, then here, and the server keeps a snapshot meanwhile. The first is smaller,
+//! so that the consumer soon has something to do. And what a batch saves is the walsender's work per message: log without
+//! messages for us is read no faster in batches.
 //! Source: `docs/adr/0011-batch-reading.md`, with the measurements.
 
 use std::time::Duration;
@@ -11,27 +12,41 @@ use std::time::Duration;
 use pgoutput::{Lsn, PgTimestamp};
 
 /// Log that one batch decodes at most, and at the beginning.
-const WINDOW_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const WINDOW_BYTES_MAX: u64 = 128 * 1024 * 1024;
 const WINDOW_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
-/// A batch that takes longer is followed by a smaller one.
-const DECODE_TIME_MAX: Duration = Duration::from_secs(2);
-const DECODE_TIME_SHORT: Duration = Duration::from_millis(500);
+/// A batch that takes longer, from the question to its last row, is followed by a smaller one.
+const TIME_MAX: Duration = Duration::from_millis(1500);
+const TIME_SHORT: Duration = Duration::from_millis(500);
 
 /// Windows of log that may be decoded again before a batch. A transaction that is larger keeps `restart_lsn` back, and so never
 /// comes by a batch: its rows would have to be put aside on the server.
-const AGAIN_WINDOWS_MAX: u64 = 8;
+const AGAIN_WINDOWS_MAX: u64 = 4;
 
 /// Log that the copy may have to pass over to where reading begins; 1000 MB take about a second.
 const PASSED_OVER_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Bytes of log that may be decoded again for each message, about half of what takes as long as sending it alone does.
-const AGAIN_BYTES_PER_MESSAGE: u64 = 2000;
+/// Bytes of log that may be decoded again for each message: that takes as long as the walsender needs to send it alone.
+const AGAIN_BYTES_PER_MESSAGE: u64 = 4000;
 
 /// What a message takes until it is known better.
 const MESSAGE_BYTES_GUESS: u64 = 200;
 const MESSAGES_MIN: u64 = 1000;
 const MESSAGES_MAX: u64 = 1_000_000;
+
+/// The first batch is this part of the largest.
+const FIRST_PART: u64 = 4;
+
+/// And the smallest this one.
+const BYTES_PART_MIN: u64 = 16;
+
+/// The last batch has so much log at most: the server has nothing to do while the consumer works on it.
+const LAST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Near the end of the log so many more batches bring what is left, unless it is next to nothing. The walsender begins with
+/// decoding again as well, takes longer for it, and has the rest wait meanwhile.
+const NEAR_BATCHES_MAX: u32 = 2;
+const REST_BYTES: u64 = 1024 * 1024;
 
 /// What reading in batches may use, and what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +97,8 @@ pub(super) struct Portion {
 pub(super) struct Brought {
     pub(super) messages: u64,
     pub(super) bytes: u64,
-    /// From the question to the first row.
-    pub(super) decode_time: Duration,
+    /// From the question to the last row.
+    pub(super) time: Duration,
 }
 
 /// Sizes batches.
@@ -91,13 +106,21 @@ pub(super) struct Brought {
 pub(super) struct Pace {
     limits: BatchLimits,
     window_bytes: u64,
+    batch_bytes: u64,
     message_bytes: u64,
+    /// Batches since the end of the log is near.
+    near_batches: u32,
 }
 
 impl Pace {
     pub(super) fn new(limits: BatchLimits) -> Self {
-        let message_bytes = MESSAGE_BYTES_GUESS;
-        Self { limits, window_bytes: WINDOW_BYTES_MAX, message_bytes }
+        Self {
+            limits,
+            window_bytes: WINDOW_BYTES_MAX,
+            batch_bytes: bytes_max(limits) / FIRST_PART,
+            message_bytes: MESSAGE_BYTES_GUESS,
+            near_batches: 0,
+        }
     }
 
     /// Whether a copy of a slot gets to `start` in good time.
@@ -120,9 +143,15 @@ impl Pace {
     }
 
     pub(super) fn portion(&self, at: Standing) -> Portion {
-        let upto = Lsn::new(at.confirmed.as_u64().saturating_add(self.window_bytes));
-        let bytes_max = u64::try_from(self.limits.bytes_max).unwrap_or(u64::MAX);
-        let messages = (bytes_max / self.message_bytes.max(1)).clamp(MESSAGES_MIN, MESSAGES_MAX);
+        let behind = distance(at.confirmed, at.flushed);
+        let window_bytes = if behind > LAST_BYTES_MAX {
+            self.window_bytes.min(behind / 3 * 2)
+        } else {
+            self.window_bytes
+        };
+        let upto = Lsn::new(at.confirmed.as_u64().saturating_add(window_bytes));
+        let messages = self.batch_bytes / self.message_bytes.max(1);
+        let messages = messages.clamp(MESSAGES_MIN, MESSAGES_MAX);
         Portion { upto, messages }
     }
 
@@ -138,13 +167,20 @@ impl Pace {
         }
         let covered = distance(before.confirmed, after.confirmed);
         let again_before = distance(before.restart, before.confirmed);
-        if brought.decode_time > DECODE_TIME_MAX && again_before <= covered {
+        if brought.time <= TIME_MAX {
+            self.batch_bytes = (self.batch_bytes * 2).min(bytes_max(self.limits));
+        } else if again_before <= covered {
             self.window_bytes = (self.window_bytes / 2).max(WINDOW_BYTES_MIN);
-        } else if brought.decode_time < DECODE_TIME_SHORT {
+            self.batch_bytes = (self.batch_bytes / 2).max(bytes_max(self.limits) / BYTES_PART_MIN);
+        }
+        if brought.time < TIME_SHORT {
             self.window_bytes = (self.window_bytes * 2).min(WINDOW_BYTES_MAX);
         }
         let behind = distance(after.confirmed, after.flushed);
-        if covered == 0 || behind < self.limits.behind_bytes_min {
+        let is_near = behind < self.limits.behind_bytes_min;
+        self.near_batches += u32::from(is_near);
+        let is_last = behind <= REST_BYTES || self.near_batches > NEAR_BATCHES_MAX;
+        if covered == 0 || is_near && is_last {
             return Some(BatchesEnd::CaughtUp);
         }
         let again_bytes = distance(after.restart, after.confirmed);
@@ -152,6 +188,10 @@ impl Pace {
             && again_bytes <= AGAIN_WINDOWS_MAX * self.window_bytes;
         self.unless(pays, again_bytes)
     }
+}
+
+fn bytes_max(limits: BatchLimits) -> u64 {
+    u64::try_from(limits.bytes_max).unwrap_or(u64::MAX)
 }
 
 fn distance(from: Lsn, to: Lsn) -> u64 {
@@ -183,9 +223,8 @@ mod tests {
         }
     }
 
-    fn brought(messages: u64, decode_ms: u64) -> Brought {
-        let decode_time = Duration::from_millis(decode_ms);
-        Brought { messages, bytes: messages * 200, decode_time }
+    fn brought(messages: u64, milliseconds: u64) -> Brought {
+        Brought { messages, bytes: messages * 200, time: Duration::from_millis(milliseconds) }
     }
 
     #[test]
@@ -193,8 +232,10 @@ mod tests {
         let mut pace = pace();
         let full = brought(160_000, 700);
         assert_eq!(pace.learn(at(100, 100, 400), at(120, 140, 400), full), None);
-        let end = pace.learn(at(360, 360, 400), at(370, 390, 400), full);
-        assert_eq!(end, Some(BatchesEnd::CaughtUp));
+        let mut to = |confirmed| pace.learn(at(360, 360, 400), at(370, confirmed, 400), full);
+        assert_eq!(to(399), Some(BatchesEnd::CaughtUp));
+        assert_eq!(to(390), None, "what is left comes by two more");
+        assert_eq!(to(390), Some(BatchesEnd::CaughtUp), "and others write as fast");
     }
 
     #[test]
@@ -226,18 +267,29 @@ mod tests {
     fn batches_become_smaller_where_they_take_long_and_not_because_much_is_read_twice() {
         let mut pace = pace();
         let first = pace.portion(at(100, 100, 900));
-        assert_eq!(first.upto, Lsn::new(164 * MB));
-        pace.learn(at(100, 100, 900), at(150, 164, 900), brought(200_000, 3000));
-        assert_eq!(pace.portion(at(150, 164, 900)).upto, Lsn::new(196 * MB));
-        pace.learn(at(100, 164, 900), at(190, 196, 900), brought(200_000, 3000));
-        assert_eq!(pace.portion(at(190, 196, 900)).upto, Lsn::new(228 * MB));
-        pace.learn(at(190, 196, 900), at(210, 228, 900), brought(200_000, 100));
-        assert_eq!(pace.portion(at(210, 228, 900)).upto, Lsn::new(292 * MB));
+        assert_eq!(first.upto, Lsn::new(228 * MB));
+        pace.learn(at(100, 100, 900), at(150, 228, 900), brought(200_000, 3000));
+        assert_eq!(pace.portion(at(150, 228, 900)).upto, Lsn::new(292 * MB));
+        pace.learn(at(100, 228, 900), at(190, 260, 900), brought(200_000, 3000));
+        assert_eq!(pace.portion(at(190, 260, 900)).upto, Lsn::new(324 * MB));
+        pace.learn(at(190, 260, 900), at(210, 292, 900), brought(200_000, 100));
+        assert_eq!(pace.portion(at(210, 292, 900)).upto, Lsn::new(420 * MB));
+    }
+
+    #[test]
+    fn the_last_batch_is_a_small_one() {
+        let portion = |confirmed| pace().portion(at(1, confirmed, 900)).upto;
+        assert_eq!([portion(700), portion(780)], [Lsn::new(828 * MB), Lsn::new(860 * MB)]);
+        assert_eq!(portion(870), Lsn::new(998 * MB), "and what is written meanwhile");
     }
 
     #[test]
     fn as_many_messages_are_asked_for_as_may_wait_here() {
         let mut pace = pace();
+        assert_eq!(pace.portion(at(1, 1, 900)).messages, (8 << 20) / 200, "the first is smaller");
+        for _ in 0..3 {
+            assert_eq!(pace.learn(at(1, 1, 900), at(1, 30, 900), brought(100_000, 700)), None);
+        }
         assert_eq!(pace.portion(at(1, 1, 900)).messages, (32 << 20) / 200);
         let large = Brought { bytes: 1000 * MB, ..brought(1000, 700) };
         pace.learn(at(1, 1, 900), at(1, 30, 900), large);

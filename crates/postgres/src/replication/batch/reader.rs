@@ -1,23 +1,24 @@
 //! The task that reads batches: asks for one, cuts its rows out of one growing buffer and hands them on in chunks, and asks
 //! for the next as soon as the last byte is read, so that the server decodes while the consumer works.
 //!
-//! Rows wait for the consumer up to the limit in bytes; then the socket is left alone. The server keeps a snapshot until the
-//! last row is read, so a consumer that keeps it waiting for [`STALLED_MAX`] within one batch ends the session.
+//! Rows that the consumer has no time for yet are [`Waiting`]. The next batch is asked for once there is room for all of it, since
+//! the server keeps a snapshot until the last row is read: a consumer that keeps it waiting for [`STALLED_MAX`] within one batch
+//! ends the session.
 //! Never here: decoding of what pgoutput says.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use pgoutput::Lsn;
 use postgres_protocol::message::frontend;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::chunk::BatchChunk;
 use super::coming::{Batch, CHUNK_BYTES, Next};
 use super::copy::SlotCopy;
 use super::pace::{Brought, Pace, Portion, Standing};
+use super::waiting::{Item, Place, Waiting};
 use super::{BatchItem, BatchLimits, BatchesEnd};
 use crate::PostgresError;
 use crate::session::{Session, unexpected, while_it_lives};
@@ -25,12 +26,6 @@ use crate::sqlstate::statement_error;
 
 /// Less room than this in the buffer is not worth a system call.
 const ROOM_BYTES_MIN: usize = 64 * 1024;
-
-/// Rows that wait for the consumer at most: enough for it to work while the server decodes the next batch.
-const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// What rows that wait are counted in.
-const ROOM_UNIT_BYTES: usize = 1024;
 
 /// How long the server may be kept waiting inside one batch.
 const STALLED_MAX: Duration = Duration::from_secs(10);
@@ -44,9 +39,9 @@ pub(super) struct Reader {
     copy: SlotCopy,
     standing: Standing,
     pace: Pace,
-    items: mpsc::Sender<Result<BatchItem, PostgresError>>,
-    room: Arc<Semaphore>,
-    room_units: usize,
+    items: mpsc::Sender<Result<Item, PostgresError>>,
+    waiting: Waiting,
+    batch_bytes_max: usize,
     acknowledged: watch::Receiver<Lsn>,
     moved: Moved,
     move_interval: Duration,
@@ -61,20 +56,19 @@ struct Moved {
 impl Reader {
     /// Reads a copy that stands at `standing` and gives `items` away.
     pub(super) fn new(
-        copy: SlotCopy,
-        standing: Standing,
+        (copy, standing): (SlotCopy, Standing),
         limits: BatchLimits,
-        items: mpsc::Sender<Result<BatchItem, PostgresError>>,
+        waiting: Waiting,
+        items: mpsc::Sender<Result<Item, PostgresError>>,
         acknowledged: watch::Receiver<Lsn>,
     ) -> Self {
-        let room_units = (limits.bytes_max.min(WAITING_BYTES_MAX) / ROOM_UNIT_BYTES).max(1);
         Self {
             copy,
             standing,
             pace: Pace::new(limits),
             items,
-            room: Arc::new(Semaphore::new(room_units)),
-            room_units,
+            waiting,
+            batch_bytes_max: limits.bytes_max,
             acknowledged,
             moved: Moved { to: Lsn::ZERO, at: Instant::now() },
             move_interval: limits.move_interval,
@@ -88,18 +82,19 @@ impl Reader {
         // Before the consumer has taken everything: the server need not keep the snapshot and the copy any longer.
         drop(copy);
         // When nobody listens any more, nobody needs the reason.
-        let _ = items.send(end.map(BatchItem::End)).await;
+        let _ = items.send(end.map(|end| Item::Ready(BatchItem::End(end)))).await;
     }
 
     async fn read(&mut self) -> Result<BatchesEnd, PostgresError> {
         loop {
+            self.wait_for_room().await?;
             let portion = self.pace.portion(self.standing);
             let (after, brought) = self.batch(portion).await?;
             let before = std::mem::replace(&mut self.standing, after);
             tracing::debug!(
                 messages = brought.messages,
                 bytes = brought.bytes,
-                decode_ms = brought.decode_time.as_millis(),
+                time_ms = brought.time.as_millis(),
                 again_bytes = before.confirmed.as_u64().saturating_sub(before.restart.as_u64()),
                 "read a batch from {} to {}",
                 before.confirmed,
@@ -145,9 +140,16 @@ impl Reader {
             return Err(statement_error("read the slot in batches", refused));
         }
         let after = batch.after.ok_or_else(|| unexpected("a batch"))?;
+        let time = batch.asked_at.elapsed();
+        tracing::debug!(
+            decode_ms = batch.decode_time.unwrap_or(time).as_millis(),
+            time_ms = time.as_millis(),
+            messages = batch.messages,
+            bytes = batch.bytes,
+            "a batch is here"
+        );
         self.finish(&batch, after).await?;
-        let decode_time = batch.decode_time.unwrap_or_else(|| batch.asked_at.elapsed());
-        Ok((after, Brought { messages: batch.messages, bytes: batch.bytes, decode_time }))
+        Ok((after, Brought { messages: batch.messages, bytes: batch.bytes, time }))
     }
 
     /// Where the slot is to be moved now.
@@ -165,29 +167,36 @@ impl Reader {
     /// Gives the consumer what has come. If the server waits meanwhile, not for too long.
     async fn hand_on(&mut self, batch: &mut Batch, spares: bool) -> Result<(), PostgresError> {
         let asked_at = Instant::now();
-        let room = self.make_room(batch.complete);
-        let room = if spares {
+        let rows = batch.take(&mut self.copy.session.wire.unread);
+        let placed = self.waiting.put(rows);
+        let place = if spares {
             let left = STALLED_MAX.saturating_sub(batch.waited);
-            let room = timeout(left, room).await;
+            let placed = timeout(left, placed).await;
             batch.waited += asked_at.elapsed();
-            room.map_err(|_| PostgresError::Deadline {
+            placed.map_err(|_| PostgresError::Deadline {
                 what: "the taking of all rows of a batch".to_owned(),
                 waited: STALLED_MAX,
                 fix: "none needed, the slot is streamed from here; see whether Kafka is slow"
                     .to_owned(),
             })??
         } else {
-            room.await?
+            placed.await?
         };
         let chunk = BatchChunk {
-            rows: batch.take(&mut self.copy.session.wire.unread),
+            rows: Bytes::new(),
             session_began: batch.session_began.take(),
             sent_at: self.standing.clock,
             decoded_to: None,
             received: batch.received,
-            _room: Some(room),
+            _room: None,
         };
-        self.send(chunk).await
+        self.send(match place {
+            Place::Memory(rows, room) => {
+                Item::Ready(BatchItem::Chunk(BatchChunk { rows, _room: Some(room), ..chunk }))
+            }
+            Place::Disk(piece) => Item::OnDisk(chunk, piece),
+        })
+        .await
     }
 
     /// Tells the consumer that a batch is complete.
@@ -200,24 +209,18 @@ impl Reader {
             received: batch.received.max(after.confirmed),
             _room: None,
         };
-        self.send(chunk).await
+        self.send(Item::Ready(BatchItem::Chunk(chunk))).await
     }
 
-    /// Waits until the consumer has room for so many bytes; one chunk may be as large as all of it.
-    async fn make_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, PostgresError> {
-        let units = bytes.div_ceil(ROOM_UNIT_BYTES).min(self.room_units);
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
+    async fn wait_for_room(&mut self) -> Result<(), PostgresError> {
         tokio::select! {
             biased;
             () = self.items.closed() => Err(PostgresError::StreamEnded),
-            room = Arc::clone(&self.room).acquire_many_owned(units) => {
-                room.map_err(|_| PostgresError::StreamEnded)
-            }
+            room = self.waiting.for_batch(self.batch_bytes_max) => room,
         }
     }
 
-    async fn send(&self, chunk: BatchChunk) -> Result<(), PostgresError> {
-        let sent = self.items.send(Ok(BatchItem::Chunk(chunk))).await;
-        sent.map_err(|_| PostgresError::StreamEnded)
+    async fn send(&self, item: Item) -> Result<(), PostgresError> {
+        self.items.send(Ok(item)).await.map_err(|_| PostgresError::StreamEnded)
     }
 }
