@@ -390,9 +390,7 @@ pub enum PostgresError {
         source: io::Error,
     },
     /// Rows that waited on our own disk cannot be read back.
-    #[error(
-        "[PG035] rows that waited on disk are lost\n  fix: none needed, they are asked for again"
-    )]
+    #[error("[PG035] rows on disk are lost\n  fix: none, they come again")]
     Scratch(#[source] io::Error),
 }
 
