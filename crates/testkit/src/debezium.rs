@@ -1,8 +1,10 @@
 //! The real Debezium in a Kafka Connect worker of a benchmark's own, which is up before anything is measured.
 //!
-//! In: a database. Out: a worker and its API. Never: settings; what is tuned is the benchmark's to say.
+//! In: a database. Out: a worker and its API, and the settings that make it fast. Never: a setting of one benchmark.
+//! Source: Debezium documentation, "PostgreSQL connector", and Kafka manual, "Producer Configs".
 
 use embedded::{Connect, ConnectOptions, Plugin, Silent};
+use serde_json::{Value, json};
 
 use crate::connect::Client;
 use crate::process_stat::{Usage, usage};
@@ -10,6 +12,19 @@ use crate::stack::Database;
 use crate::{Failure, Result};
 
 const HEAP_MIB: u32 = 2_048;
+
+/// Settings of a connector that is to be fast: larger batches and queues, a producer that waits for full ones.
+pub(crate) fn tuned() -> Value {
+    json!({
+        "max.batch.size": "20480",
+        "max.queue.size": "81920",
+        "poll.interval.ms": "10",
+        "producer.override.compression.type": "lz4",
+        "producer.override.linger.ms": "20",
+        "producer.override.batch.size": "1000000",
+        "producer.override.buffer.memory": "134217728",
+    })
+}
 
 /// A worker.
 pub(crate) struct Worker {

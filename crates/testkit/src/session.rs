@@ -59,6 +59,16 @@ impl Session {
         Ok(rows.collect())
     }
 
+    /// Waits until somebody reads a slot.
+    pub async fn slot_is_read(&self, slot: &str) -> Result<()> {
+        let query = format!("select active from pg_replication_slots where slot_name = '{slot}'");
+        eventually("the slot is read", DEADLINE, async || {
+            let active = self.text(&query).await?;
+            Ok(Seen::when(active.as_deref() == Some("t"), || format!("{active:?}")))
+        })
+        .await
+    }
+
     /// Drops a slot, once nobody reads it: it would keep all WAL of the runs that follow.
     pub async fn drop_slot(&self, slot: &str) -> Result<()> {
         let drop = format!(

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::connector::{Connector, ConnectorProcess};
+use crate::disk::bytes_below;
 use crate::orders::{COLUMNS, VALUES};
 use crate::process_stat::{Usage, usage};
 use crate::session::Session;
@@ -284,14 +285,4 @@ impl Watch {
             outcome: outcome.to_owned(),
         }
     }
-}
-
-fn bytes_below(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(data) if data.is_dir() => bytes_below(&entry.path()),
-        Ok(data) => data.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(bytes).sum()
 }

@@ -5,10 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use super::Table;
 use crate::event::Event;
+use crate::row_tally::RowTally;
 use crate::stack::Database;
 use crate::tail::{Tail, Watermark};
 use crate::wait::{Seen, eventually};
@@ -71,35 +70,14 @@ impl Arrival {
 
     /// Errors: rows that are missing, or there twice.
     pub(super) async fn expect_each_row_once(&self) -> Result<()> {
-        #[derive(Deserialize)]
-        struct Key {
-            id: usize,
-        }
-        let mut times = vec![0_u8; usize::try_from(self.rows)? + 1];
-        let mut strange = 0_u64;
+        let mut tally = RowTally::new(self.rows)?;
         let mut tail = Tail::open(&self.bootstrap, &self.topic)?;
         tail.each_to_end(ARRIVAL_MAX, |event| {
-            let key = event.key.as_deref().unwrap_or_default();
-            let key = serde_json::from_slice::<Key>(key).ok();
-            match key.and_then(|key| times.get_mut(key.id)).filter(|_| event.value.is_some()) {
-                Some(count) => *count = count.saturating_add(1),
-                None => strange += 1,
-            }
+            tally.take(&event);
             Ok(())
         })
         .await?;
-        let (mut missing, mut repeated) = (0_u64, 0_u64);
-        for count in &times[1..] {
-            missing += u64::from(*count == 0);
-            repeated += u64::from(*count > 1);
-        }
-        if missing + repeated == 0 && strange == 0 {
-            return Ok(());
-        }
-        Err(Failure::new(format!(
-            "topic `{}`: of {} rows {missing} are missing and {repeated} there more than once; {strange} other records",
-            self.topic, self.rows
-        )))
+        tally.expect_each_once(&self.topic)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The real Debezium, tuned for throughput.
 //!
 //! In: a table. Out: the time from the request that creates the connector to the last row, and what the worker used for it.
-//! Source: Debezium documentation, "PostgreSQL connector", and Kafka manual, "Producer Configs".
+//! Source: Debezium documentation, "PostgreSQL connector".
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::Table;
 use super::arrival::{Arrival, End};
 use crate::Result;
 use crate::connector;
-use crate::debezium::Worker;
+use crate::debezium::{Worker, tuned};
 use crate::process_stat::Usage;
 use crate::stack::Database;
 
@@ -37,20 +37,11 @@ pub(super) async fn measure(
     Ok((arrived.duration_since(started), used))
 }
 
-/// Larger batches and queues, a producer that waits for full ones.
 fn settings(database: &Database, name: &str, table: Table, threads: u32) -> Map<String, Value> {
-    let tuned = json!({
-        "publication.autocreate.mode": "filtered",
-        "table.include.list": format!("public[.]{}", table.name),
-        "snapshot.max.threads": threads.to_string(),
-        "snapshot.fetch.size": "20480",
-        "max.batch.size": "20480",
-        "max.queue.size": "81920",
-        "poll.interval.ms": "10",
-        "producer.override.compression.type": "lz4",
-        "producer.override.linger.ms": "20",
-        "producer.override.batch.size": "1000000",
-        "producer.override.buffer.memory": "134217728",
-    });
-    connector::settings(database, name, tuned)
+    let mut more = tuned();
+    more["publication.autocreate.mode"] = json!("filtered");
+    more["table.include.list"] = json!(format!("public[.]{}", table.name));
+    more["snapshot.max.threads"] = json!(threads.to_string());
+    more["snapshot.fetch.size"] = json!("20480");
+    connector::settings(database, name, more)
 }

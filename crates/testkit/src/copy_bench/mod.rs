@@ -9,17 +9,14 @@ mod arrival;
 mod debezium;
 mod report;
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-use tokio::process::Command;
+use std::time::Duration;
 
 use crate::connector::Connector;
 use crate::debezium::Worker;
 use crate::process_stat::{Usage, usage};
 use crate::session::Session;
 use crate::stack::{Database, Stack};
-use crate::{Failure, Result, orders};
+use crate::{Failure, Result, orders, psql};
 
 use arrival::{Arrival, End};
 pub use report::{Measure, Reader, Report};
@@ -111,21 +108,7 @@ async fn create_tables(
 /// Time one `psql` needs for a COPY of the table.
 async fn copy(database: &Database, table: Table) -> Result<Duration> {
     let copy = format!("copy public.{} to stdout", table.name);
-    let mut command = Command::new(embedded::tools::find("psql")?);
-    command
-        .args(["-X", "-q", "-h", "127.0.0.1", "-U", "postgres", "-c", &copy])
-        .args(["-p", &database.port().to_string(), "-d", database.name()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let started = Instant::now();
-    let output = command.output().await?;
-    let elapsed = started.elapsed();
-    if output.status.success() {
-        return Ok(elapsed);
-    }
-    Err(Failure::new(String::from_utf8_lossy(&output.stderr)).during("psql"))
+    psql::discard(database, &copy).await
 }
 
 /// Time from the start of our process to the last row, and what it had used by then.

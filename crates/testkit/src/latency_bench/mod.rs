@@ -22,7 +22,6 @@ use crate::process_stat::{Usage, usage};
 use crate::session::Session;
 use crate::stack::{Database, Stack};
 use crate::tail::Tail;
-use crate::wait::{DEADLINE, Seen, eventually};
 use crate::{Failure, Result};
 
 use load::{Load, Written};
@@ -143,22 +142,12 @@ impl Bench<'_> {
         let worker = || self.worker.as_ref().ok_or_else(|| Failure::new("there is no worker"));
         let before = worker()?.usage()?;
         worker()?.client.create(name, settings).await?;
-        self.wait_until_read(name).await?;
+        self.session.slot_is_read(name).await?;
         let latencies = self.latencies(rate, name).await?;
         let worker = self.worker.as_ref().ok_or_else(|| Failure::new("there is no worker"))?;
         let used = worker.usage()?.since(before);
         worker.client.delete(name).await?;
         Ok((latencies, used))
-    }
-
-    /// Waits until somebody reads a slot.
-    async fn wait_until_read(&self, slot: &str) -> Result<()> {
-        let query = format!("select active from pg_replication_slots where slot_name = '{slot}'");
-        eventually("the slot is read", DEADLINE, async || {
-            let active = self.session.text(&query).await?;
-            Ok(Seen::when(active.as_deref() == Some("t"), || format!("{active:?}")))
-        })
-        .await
     }
 
     /// Writes at a rate, and reads until everything is there.
