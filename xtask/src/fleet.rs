@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use testkit::fleet::first_event::{self, FirstEventOptions, median};
+use testkit::figures::median;
+use testkit::fleet::first_event::{self, FirstEventOptions};
 use testkit::fleet::{self, IdleOptions, Options};
 use testkit::stack::Stack;
 use testkit::{Result, connector};

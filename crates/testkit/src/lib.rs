@@ -4,6 +4,7 @@
 //! (librdkafka) finds in Kafka, compared with what PostgreSQL holds.
 //! Never: a mock, a look inside the connector, a wait without a condition.
 
+mod backlog;
 mod binary;
 pub mod chaos;
 mod command;
@@ -19,6 +20,7 @@ mod examples;
 pub mod failpoints;
 pub mod failure;
 pub mod faults;
+pub mod figures;
 pub mod fleet;
 pub mod golden;
 pub mod kafka_tool;

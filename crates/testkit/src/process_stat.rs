@@ -1,11 +1,22 @@
 //! What a process has used, from `/proc`.
+//!
+//! In: a process id. Out: processor time, memory and threads. Never: a process of another machine or system.
+//! Source: proc(5).
 
 use std::time::Duration;
 
+use crate::stack::Stack;
 use crate::{Failure, Result};
 
 /// Clock ticks per second of `/proc/PID/stat`; a constant of the Linux interface.
 const TICKS_PER_SECOND: u32 = 100;
+
+/// Fields of `/proc/PID/stat`, counted from after the command's name.
+const PARENT: usize = 1;
+const USER_TICKS: usize = 11;
+const SYSTEM_TICKS: usize = 12;
+const WAITED_USER_TICKS: usize = 13;
+const WAITED_SYSTEM_TICKS: usize = 14;
 
 /// Processor time and memory of a process.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +27,8 @@ pub struct Usage {
     pub rss_bytes: u64,
     /// Largest resident set so far, bytes.
     pub peak_rss_bytes: u64,
+    /// Threads now.
+    pub threads: u64,
 }
 
 impl Usage {
@@ -28,25 +41,97 @@ impl Usage {
 
 /// Reads the usage of a running process.
 pub fn usage(process_id: u32) -> Result<Usage> {
-    let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat"))?;
+    let stat = Stat::read(process_id)?;
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status"))?;
-    let bad = || Failure::new(format!("/proc/{process_id} is not as expected"));
-    // The command's name is in parentheses and may hold anything; fields 14 and 15 count from after it.
-    let (_, fields) = stat.rsplit_once(')').ok_or_else(bad)?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |index: usize| {
-        fields.get(index).and_then(|field| field.parse::<u32>().ok()).ok_or_else(bad)
-    };
-    let bytes = |name: &str| {
+    let number = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = value.and_then(|value| value.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.map(|kib| kib * 1024).ok_or_else(bad)
+        let number = value.and_then(|value| value.trim().trim_end_matches(" kB").parse().ok());
+        number.ok_or_else(|| unexpected(process_id))
     };
+    let bytes = |name: &str| number(name).map(|kib: u64| kib * 1024);
     Ok(Usage {
-        processor: Duration::from_secs(1) * (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND,
+        processor: stat.ticks(&[USER_TICKS, SYSTEM_TICKS])?,
         rss_bytes: bytes("VmRSS:")?,
         peak_rss_bytes: bytes("VmHWM:")?,
+        threads: number("Threads:")?,
     })
+}
+
+/// Processor time of the two servers, which share the machine with whoever is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Servers {
+    /// The server, its sessions, and those that have ended.
+    pub(crate) postgresql: Duration,
+    /// The one broker.
+    pub(crate) broker: Duration,
+}
+
+impl Servers {
+    /// What they have used so far.
+    pub(crate) fn read(stack: &Stack) -> Result<Self> {
+        let gone = |what: &str| Failure::new(format!("{what} does not run"));
+        let postgresql = stack.postgres().pid().ok_or_else(|| gone("PostgreSQL"))?;
+        let broker = stack.kafka().pid(1).ok_or_else(|| gone("the broker"))?;
+        Ok(Self { postgresql: family_processor(postgresql)?, broker: usage(broker)?.processor })
+    }
+
+    /// What they used after `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            postgresql: self.postgresql.saturating_sub(before.postgresql),
+            broker: self.broker.saturating_sub(before.broker),
+        }
+    }
+}
+
+/// Processor time of a process and its children: of those that run, and of those that have ended and were waited for.
+fn family_processor(process_id: u32) -> Result<Duration> {
+    let parent = Stat::read(process_id)?;
+    let own = [USER_TICKS, SYSTEM_TICKS, WAITED_USER_TICKS, WAITED_SYSTEM_TICKS];
+    let mut sum = parent.ticks(&own)?;
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // One that has just ended is the parent's by now.
+        let Ok(stat) = Stat::read(id) else { continue };
+        if stat.number(PARENT)? == process_id {
+            sum += stat.ticks(&[USER_TICKS, SYSTEM_TICKS])?;
+        }
+    }
+    Ok(sum)
+}
+
+/// `/proc/PID/stat` from after the command's name, which is in parentheses and may hold anything.
+struct Stat {
+    process_id: u32,
+    fields: Vec<String>,
+}
+
+impl Stat {
+    fn read(process_id: u32) -> Result<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{process_id}/stat"))?;
+        let (_, fields) = text.rsplit_once(')').ok_or_else(|| unexpected(process_id))?;
+        let fields = fields.split_whitespace().map(str::to_owned).collect();
+        Ok(Self { process_id, fields })
+    }
+
+    fn number(&self, index: usize) -> Result<u32> {
+        let number = self.fields.get(index).and_then(|field| field.parse().ok());
+        number.ok_or_else(|| unexpected(self.process_id))
+    }
+
+    fn ticks(&self, indexes: &[usize]) -> Result<Duration> {
+        let mut ticks = 0;
+        for index in indexes {
+            ticks += self.number(*index)?;
+        }
+        Ok(Duration::from_secs(1) * ticks / TICKS_PER_SECOND)
+    }
+}
+
+fn unexpected(process_id: u32) -> Failure {
+    Failure::new(format!("/proc/{process_id} is not as expected"))
 }
 
 #[cfg(test)]
@@ -57,5 +142,12 @@ mod tests {
     fn usage_of_this_process_is_read() {
         let usage = usage(std::process::id()).unwrap();
         assert!(usage.peak_rss_bytes > 100_000);
+        assert!(usage.threads > 0);
+    }
+
+    #[test]
+    fn a_family_has_used_at_least_what_its_head_has() {
+        let head = usage(std::process::id()).unwrap();
+        assert!(family_processor(std::process::id()).unwrap() >= head.processor);
     }
 }

@@ -93,10 +93,3 @@ async fn first_event(worker: &Worker, database: &Database, name: &str) -> Result
     }
     Ok(event.read_at - started)
 }
-
-/// The one in the middle; of an even number the later of the two. Zero for none.
-pub fn median(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}

@@ -3,26 +3,22 @@
 //! In: numbers. Out: JSON on standard output, a table for people on standard error. Never: the work itself, which is in
 //! `testkit`.
 
+mod arguments;
+
+use std::fmt::Display;
+
 use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
 use testkit::stack::Stack;
-use testkit::{Result, connector, copy_bench, drain, latency_bench, transactions_bench};
+use testkit::transactions_bench;
+use testkit::{Result, connector, copy_bench, drain, latency_bench};
 
 use crate::output::{narrate, print};
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
-    /// Read a waiting slot into Kafka, beside `pg_recvlogical` on the same WAL
-    Drain {
-        /// Row changes, in transactions of ten
-        #[arg(long, default_value_t = 1_000_000)]
-        changes: u64,
-        /// Runs over the same WAL
-        #[arg(long, default_value_t = 1)]
-        runs: u32,
-        /// Connector settings, as `key=value`
-        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
-        settings: Vec<(String, String)>,
-    },
+    /// Read a waiting slot into Kafka, beside what PostgreSQL itself can do with the same WAL
+    Drain(arguments::Drain),
     /// Time from a commit to the record, at steady rates of changes
     Latency {
         /// Changes per second, comma-separated
@@ -94,38 +90,44 @@ pub(crate) enum Peer {
 pub(crate) async fn run(bench: Bench) -> Result<()> {
     connector::use_binary(connector::build(true)?)?;
     let stack = Stack::start(&[("max_wal_size", "4GB"), ("checkpoint_timeout", "30min")]).await?;
-    let (table, json) = match bench {
-        Bench::Drain { changes, runs, settings } => {
-            let plan = drain::Plan { changes, runs, settings };
-            let report = drain::run(&stack, &plan, &narrate).await?;
-            (report.to_string(), serde_json::to_string_pretty(&report)?)
+    let measured = measure(&stack, bench).await?;
+    narrate(&measured.table);
+    print(&measured.json);
+    stack.stop().await
+}
+
+/// What is shown.
+struct Measured {
+    table: String,
+    json: String,
+}
+
+impl Measured {
+    fn of(report: &(impl Display + Serialize)) -> Result<Self> {
+        let json = serde_json::to_string_pretty(report)?;
+        Ok(Self { table: report.to_string(), json })
+    }
+}
+
+async fn measure(stack: &Stack, bench: Bench) -> Result<Measured> {
+    match bench {
+        Bench::Drain(arguments) => {
+            Measured::of(&drain::run(stack, &arguments.plan(), &narrate).await?)
         }
         Bench::Latency { rates, seconds, runs, vs, settings } => {
             let debezium = vs == Some(Peer::Debezium);
             let plan = latency_bench::Plan { rates, seconds, runs, debezium, settings };
-            let report = latency_bench::run(&stack, &plan, &narrate).await?;
-            (report.to_string(), serde_json::to_string_pretty(&report)?)
+            Measured::of(&latency_bench::run(stack, &plan, &narrate).await?)
         }
-        Bench::Snapshot { rows, narrow, threads, runs, vs, settings } => {
-            let plan = copy_bench::Plan {
-                rows,
-                narrow_rows: narrow,
-                threads,
-                runs,
-                debezium: vs == Some(Peer::Debezium),
-                settings,
-            };
-            let report = copy_bench::run(&stack, &plan, &narrate).await?;
-            (report.to_string(), serde_json::to_string_pretty(&report)?)
+        Bench::Snapshot { rows, narrow: narrow_rows, threads, runs, vs, settings } => {
+            let debezium = vs == Some(Peer::Debezium);
+            let plan = copy_bench::Plan { rows, narrow_rows, threads, runs, debezium, settings };
+            Measured::of(&copy_bench::run(stack, &plan, &narrate).await?)
         }
         Bench::Transactions { rows, open, open_rows, wide_bytes, runs, settings } => {
             let plan =
                 transactions_bench::Plan { rows, open, open_rows, wide_bytes, runs, settings };
-            let report = transactions_bench::run(&stack, &plan, &narrate).await?;
-            (report.to_string(), serde_json::to_string_pretty(&report)?)
+            Measured::of(&transactions_bench::run(stack, &plan, &narrate).await?)
         }
-    };
-    narrate(&table);
-    print(&json);
-    stack.stop().await
+    }
 }

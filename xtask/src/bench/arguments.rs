@@ -1,0 +1,46 @@
+//! What is typed after `cargo xtask bench NAME`, for the benchmarks that have a plan of several numbers.
+//!
+//! In: words. Out: plans. Never: a default that differs from the one the help shows.
+
+use clap::{Args, ValueEnum};
+use testkit::drain;
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DrainPeer {
+    /// Debezium on Kafka Connect, tuned
+    Debezium,
+    /// The same by its defaults
+    DebeziumDefaults,
+}
+
+#[derive(Args)]
+pub(crate) struct Drain {
+    /// Row changes, in transactions of ten
+    #[arg(long, default_value_t = 1_000_000)]
+    changes: u64,
+    /// Runs over the same WAL, after one that does not count
+    #[arg(long, default_value_t = 1)]
+    runs: u32,
+    /// Measure us with `tributary.read.mode=stream` too
+    #[arg(long)]
+    stream: bool,
+    /// Who else reads the same WAL into Kafka, comma-separated
+    #[arg(long, value_delimiter = ',')]
+    vs: Vec<DrainPeer>,
+    /// Settings of our connector, as `key=value`
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl Drain {
+    pub(super) fn plan(self) -> drain::Plan {
+        drain::Plan {
+            changes: self.changes,
+            runs: self.runs,
+            stream: self.stream,
+            debezium: self.vs.contains(&DrainPeer::Debezium),
+            debezium_defaults: self.vs.contains(&DrainPeer::DebeziumDefaults),
+            settings: self.settings,
+        }
+    }
+}
