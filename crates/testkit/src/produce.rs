@@ -20,9 +20,16 @@ const SEND_MAX: Duration = Duration::from_secs(30);
 
 /// Makes a topic of one partition; one that exists stays as it is.
 pub async fn create_topic(bootstrap: &str, topic: &str) -> Result<()> {
+    create_topics(bootstrap, &[topic.to_owned()], 1).await
+}
+
+/// Makes topics of so many partitions; those that exist stay as they are.
+pub async fn create_topics(bootstrap: &str, topics: &[String], partitions: i32) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = client_config(bootstrap).create()?;
-    let wanted = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
-    for outcome in admin.create_topics([&wanted], &AdminOptions::new()).await? {
+    let topics = topics.iter();
+    let wanted: Vec<NewTopic<'_>> =
+        topics.map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1))).collect();
+    for outcome in admin.create_topics(&wanted, &AdminOptions::new()).await? {
         match outcome {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((name, code)) => return Err(Failure::new(format!("create `{name}`: {code}"))),
@@ -33,8 +40,13 @@ pub async fn create_topic(bootstrap: &str, topic: &str) -> Result<()> {
 
 /// Deletes a topic.
 pub async fn delete_topic(bootstrap: &str, topic: &str) -> Result<()> {
+    delete_topics(bootstrap, &[topic]).await
+}
+
+/// Deletes topics.
+pub async fn delete_topics(bootstrap: &str, topics: &[&str]) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = client_config(bootstrap).create()?;
-    for outcome in admin.delete_topics(&[topic], &AdminOptions::new()).await? {
+    for outcome in admin.delete_topics(topics, &AdminOptions::new()).await? {
         outcome.map_err(|(name, code)| Failure::new(format!("delete `{name}`: {code}")))?;
     }
     Ok(())

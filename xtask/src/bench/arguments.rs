@@ -3,7 +3,8 @@
 //! In: words. Out: plans. Never: a default that differs from the one the help shows.
 
 use clap::{Args, ValueEnum};
-use testkit::drain;
+use testkit::cost_bench::Dimension;
+use testkit::{cost_bench, drain};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DrainPeer {
@@ -42,5 +43,28 @@ impl Drain {
             debezium_defaults: self.vs.contains(&DrainPeer::DebeziumDefaults),
             settings: self.settings,
         }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Cost {
+    /// What is varied, comma-separated: size, tables, partitions, transactions, schemas; all without it
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Dimension>,
+    /// Multiplies the amounts: 1 is 500 MB or 1,000,000 changes for each point, whatever is less
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// How often each point is measured, in turns
+    #[arg(long, default_value_t = 1)]
+    runs: u32,
+    /// Settings of our connector, as `key=value`
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl Cost {
+    pub(super) fn plan(self) -> cost_bench::Plan {
+        let only = if self.only.is_empty() { Dimension::ALL.to_vec() } else { self.only };
+        cost_bench::Plan { only, scale: self.scale, runs: self.runs, settings: self.settings }
     }
 }

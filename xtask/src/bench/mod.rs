@@ -11,7 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use testkit::stack::Stack;
 use testkit::transactions_bench;
-use testkit::{Result, connector, copy_bench, drain, latency_bench};
+use testkit::{Result, connector, copy_bench, cost_bench, drain, latency_bench};
 
 use crate::output::{narrate, print};
 
@@ -19,6 +19,8 @@ use crate::output::{narrate, print};
 pub(crate) enum Bench {
     /// Read a waiting slot into Kafka, beside what PostgreSQL itself can do with the same WAL
     Drain(arguments::Drain),
+    /// How rate and memory follow the size of a change, tables, partitions, transactions and schemas
+    Cost(arguments::Cost),
     /// Time from a commit to the record, at steady rates of changes
     Latency {
         /// Changes per second, comma-separated
@@ -113,6 +115,9 @@ async fn measure(stack: &Stack, bench: Bench) -> Result<Measured> {
     match bench {
         Bench::Drain(arguments) => {
             Measured::of(&drain::run(stack, &arguments.plan(), &narrate).await?)
+        }
+        Bench::Cost(arguments) => {
+            Measured::of(&cost_bench::run(stack, &arguments.plan(), &narrate).await?)
         }
         Bench::Latency { rates, seconds, runs, vs, settings } => {
             let debezium = vs == Some(Peer::Debezium);

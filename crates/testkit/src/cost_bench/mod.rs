@@ -1,0 +1,96 @@
+//! What a change costs: how rate and memory follow the size of a change, the number of tables and partitions, the size of transactions, and
+//! schemas in the records.
+//!
+//! In: dimensions. Out: for each of their points changes and bytes per second, processor time and peak memory of our process while it drains a
+//! slot that was made before the rows were written. One dimension moves at a time; the others stay at the base.
+//! Never: a figure of a point whose topics do not hold every row once, one of topics that are not there yet, or one of a new broker, which
+//! compiles its code: the base is measured before all, and does not count.
+
+mod point;
+mod report;
+
+use crate::Result;
+use crate::backlog::{READING_MAX, drain, make_slot, write_marker};
+use crate::payload;
+use crate::produce::{create_topics, delete_topics};
+use crate::row_tally::RowTally;
+use crate::stack::{Database, Stack};
+use crate::tail::Tail;
+
+pub use point::Dimension;
+use point::{Point, points};
+pub use report::{Measure, Report};
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// These dimensions.
+    pub only: Vec<Dimension>,
+    /// Amounts are multiplied by this.
+    pub scale: f64,
+    /// How often each point is measured, in turns.
+    pub runs: u32,
+    /// Settings of our connector beside those of the benchmark.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Measures every point in turns, as often as the plan says.
+pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<Report> {
+    let mut report = Report::new(plan);
+    let warm_up = measure(stack, plan, &Point::base(plan.scale), 0).await?;
+    narrate(&format!("the first, which does not count:\n{warm_up}"));
+    for run in 1..=plan.runs {
+        for dimension in &plan.only {
+            for point in points(*dimension, plan.scale) {
+                let measure = measure(stack, plan, &point, run).await;
+                let measure = measure.map_err(|failure| failure.during(&point.value))?;
+                narrate(&measure.to_string());
+                report.measures.push(measure);
+            }
+        }
+    }
+    Ok(report)
+}
+
+async fn measure(stack: &Stack, plan: &Plan, point: &Point, run: u32) -> Result<Measure> {
+    let database = stack.database("cost").await?;
+    let session = database.session().await?;
+    payload::create(&session, point.rows.tables).await?;
+    let mut connector = database
+        .connector()?
+        .set("snapshot.mode", "no_data")
+        .set("topic.creation.default.partitions", &point.partitions.to_string())
+        .set("value.converter.schemas.enable", &point.with_schemas.to_string());
+    for (key, value) in &plan.settings {
+        connector = connector.set(key, value);
+    }
+    // What a topic costs that does not exist yet is another figure.
+    let topic = |table| database.topic(&format!("public.t{table}"));
+    let topics: Vec<String> = (0..point.rows.tables).map(topic).collect();
+    create_topics(database.bootstrap(), &topics, point.partitions).await?;
+    make_slot(&connector, &session).await?;
+    point.rows.write(&session).await?;
+    write_marker(&session).await?;
+    session.run("checkpoint").await?;
+    let drained = drain(&connector).await?;
+    connector.wait_until_slot_free(&session).await?;
+    session.drop_slot(connector.slot()).await?;
+    expect_each_row_once(&database, &topics, point.rows.count).await?;
+    Ok(Measure::of(run, point, drained))
+}
+
+/// Reads the topics of all tables, and deletes them: a point leaves some hundred MB.
+async fn expect_each_row_once(database: &Database, topics: &[String], rows: u64) -> Result<()> {
+    let mut tally = RowTally::new(rows)?;
+    for topic in topics {
+        let mut tail = Tail::open(database.bootstrap(), topic)?;
+        tail.each_to_end(READING_MAX, |event| {
+            tally.take(&event);
+            Ok(())
+        })
+        .await?;
+    }
+    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+    delete_topics(database.bootstrap(), &names).await?;
+    tally.expect_each_once(&database.topic("public.t"))
+}
