@@ -6,6 +6,7 @@
 //! Never: a worker of another group, a process left behind.
 
 pub mod first_event;
+pub mod scale;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -198,12 +199,21 @@ fn id(number: usize) -> String {
     format!("worker-{number}")
 }
 
-/// Asks each worker in turn for a connector.
+/// Asks each worker in turn for a connector of one table.
 async fn create(workers: &[Worker], database: &Database, connectors: usize) -> Result<()> {
+    create_for(workers, database, connectors, |table| format!("public[.]t{table}")).await
+}
+
+/// The same, each for what `include` says of its number.
+async fn create_for(
+    workers: &[Worker],
+    database: &Database,
+    connectors: usize,
+    include: impl Fn(usize) -> String,
+) -> Result<()> {
     for table in 0..connectors {
         let name = format!("{}_t{table}", database.name());
-        let more =
-            json!({"table.include.list": format!("public[.]t{table}"), "snapshot.mode": "no_data"});
+        let more = json!({"table.include.list": include(table), "snapshot.mode": "no_data"});
         let config = settings(database, &name, more);
         let body = json!({"name": name, "config": config});
         workers[table % workers.len()].expect("POST", "/connectors", Some(body)).await?;

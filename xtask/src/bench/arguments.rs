@@ -4,6 +4,7 @@
 
 use clap::{Args, ValueEnum};
 use testkit::cost_bench::Dimension;
+use testkit::fleet::scale;
 use testkit::{cost_bench, drain};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,5 +67,24 @@ impl Cost {
     pub(super) fn plan(self) -> cost_bench::Plan {
         let only = if self.only.is_empty() { Dimension::ALL.to_vec() } else { self.only };
         cost_bench::Plan { only, scale: self.scale, runs: self.runs, settings: self.settings }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Scale {
+    /// Numbers of connectors, comma-separated
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8])]
+    connectors: Vec<usize>,
+    /// Row changes of all tables together
+    #[arg(long, default_value_t = 1_000_000)]
+    changes: u64,
+    /// How often each is measured, in turns
+    #[arg(long, default_value_t = 1)]
+    runs: u32,
+}
+
+impl Scale {
+    pub(super) fn plan(self) -> scale::Plan {
+        scale::Plan { connectors: self.connectors, changes: self.changes, runs: self.runs }
     }
 }

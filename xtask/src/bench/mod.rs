@@ -9,6 +9,7 @@ use std::fmt::Display;
 
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
+use testkit::fleet::scale;
 use testkit::stack::Stack;
 use testkit::transactions_bench;
 use testkit::{Result, connector, copy_bench, cost_bench, drain, latency_bench};
@@ -21,6 +22,8 @@ pub(crate) enum Bench {
     Drain(arguments::Drain),
     /// How rate and memory follow the size of a change, tables, partitions, transactions and schemas
     Cost(arguments::Cost),
+    /// A backlog that several connectors of one worker share
+    Scale(arguments::Scale),
     /// Time from a commit to the record, at steady rates of changes
     Latency {
         /// Changes per second, comma-separated
@@ -118,6 +121,9 @@ async fn measure(stack: &Stack, bench: Bench) -> Result<Measured> {
         }
         Bench::Cost(arguments) => {
             Measured::of(&cost_bench::run(stack, &arguments.plan(), &narrate).await?)
+        }
+        Bench::Scale(arguments) => {
+            Measured::of(&scale::run(stack, &arguments.plan(), &narrate).await?)
         }
         Bench::Latency { rates, seconds, runs, vs, settings } => {
             let debezium = vs == Some(Peer::Debezium);
