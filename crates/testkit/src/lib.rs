@@ -40,6 +40,7 @@ pub mod session;
 pub mod sink;
 pub mod snapshots;
 pub mod stack;
+pub mod start_bench;
 pub mod tail;
 pub mod terminal;
 pub mod transactions_bench;

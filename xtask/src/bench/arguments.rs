@@ -5,7 +5,7 @@
 use clap::{Args, ValueEnum};
 use testkit::cost_bench::Dimension;
 use testkit::fleet::scale;
-use testkit::{cost_bench, drain};
+use testkit::{cost_bench, drain, start_bench};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DrainPeer {
@@ -86,5 +86,32 @@ pub(crate) struct Scale {
 impl Scale {
     pub(super) fn plan(self) -> scale::Plan {
         scale::Plan { connectors: self.connectors, changes: self.changes, runs: self.runs }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Start {
+    /// Tables that are captured in the first case
+    #[arg(long, default_value_t = 1_000)]
+    tables: u64,
+    /// Tables beside the captured one in the second; 0 leaves it out
+    #[arg(long, default_value_t = 50_000)]
+    other_tables: u64,
+    /// Starts of each
+    #[arg(long, default_value_t = 5)]
+    runs: u32,
+    /// Settings of our connector, as `key=value`
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl Start {
+    pub(super) fn plan(self) -> start_bench::Plan {
+        start_bench::Plan {
+            tables: self.tables,
+            other_tables: self.other_tables,
+            runs: self.runs,
+            settings: self.settings,
+        }
     }
 }

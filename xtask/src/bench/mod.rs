@@ -11,8 +11,8 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use testkit::fleet::scale;
 use testkit::stack::Stack;
-use testkit::transactions_bench;
 use testkit::{Result, connector, copy_bench, cost_bench, drain, latency_bench};
+use testkit::{start_bench, transactions_bench};
 
 use crate::output::{narrate, print};
 
@@ -24,6 +24,8 @@ pub(crate) enum Bench {
     Cost(arguments::Cost),
     /// A backlog that several connectors of one worker share
     Scale(arguments::Scale),
+    /// Time from the start of the process to the first event, with many tables
+    Start(arguments::Start),
     /// Time from a commit to the record, at steady rates of changes
     Latency {
         /// Changes per second, comma-separated
@@ -94,11 +96,20 @@ pub(crate) enum Peer {
 
 pub(crate) async fn run(bench: Bench) -> Result<()> {
     connector::use_binary(connector::build(true)?)?;
-    let stack = Stack::start(&[("max_wal_size", "4GB"), ("checkpoint_timeout", "30min")]).await?;
+    let stack = Stack::start(&postgres_settings(&bench)).await?;
     let measured = measure(&stack, bench).await?;
     narrate(&measured.table);
     print(&measured.json);
     stack.stop().await
+}
+
+/// What is the server's alone to make faster: only where it is not what is measured.
+fn postgres_settings(bench: &Bench) -> Vec<(&'static str, &'static str)> {
+    let mut settings = vec![("max_wal_size", "4GB"), ("checkpoint_timeout", "30min")];
+    if matches!(bench, Bench::Start(_)) {
+        settings.extend([("fsync", "off"), ("max_locks_per_transaction", "1024")]);
+    }
+    settings
 }
 
 /// What is shown.
@@ -124,6 +135,9 @@ async fn measure(stack: &Stack, bench: Bench) -> Result<Measured> {
         }
         Bench::Scale(arguments) => {
             Measured::of(&scale::run(stack, &arguments.plan(), &narrate).await?)
+        }
+        Bench::Start(arguments) => {
+            Measured::of(&start_bench::run(stack, &arguments.plan(), &narrate).await?)
         }
         Bench::Latency { rates, seconds, runs, vs, settings } => {
             let debezium = vs == Some(Peer::Debezium);
