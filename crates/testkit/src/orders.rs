@@ -118,6 +118,15 @@ impl Tally {
         Ok(())
     }
 
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            tombstones: self.tombstones + other.tombstones,
+            id_sum: self.id_sum.wrapping_add(other.id_sum),
+        }
+    }
+
     /// Errors: anything lost or doubled.
     pub(crate) fn expect(self, expected: Self) -> Result<()> {
         if self == expected {

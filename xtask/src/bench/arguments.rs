@@ -5,7 +5,9 @@
 use clap::{Args, ValueEnum};
 use testkit::cost_bench::Dimension;
 use testkit::fleet::scale;
-use testkit::{cost_bench, drain, start_bench};
+use testkit::{cost_bench, drain, overload_bench, start_bench};
+
+use super::Peer;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DrainPeer {
@@ -111,6 +113,33 @@ impl Start {
             tables: self.tables,
             other_tables: self.other_tables,
             runs: self.runs,
+            settings: self.settings,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Overload {
+    /// Row changes per second, in transactions of ten
+    #[arg(long, default_value_t = 150_000)]
+    rate: u64,
+    /// Seconds of writing
+    #[arg(long, default_value_t = 120)]
+    seconds: u64,
+    /// Who else is measured, afterwards
+    #[arg(long)]
+    vs: Option<Peer>,
+    /// Settings of our connector, as `key=value`
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl Overload {
+    pub(super) fn plan(self) -> overload_bench::Plan {
+        overload_bench::Plan {
+            rate: self.rate,
+            seconds: self.seconds,
+            debezium: self.vs == Some(Peer::Debezium),
             settings: self.settings,
         }
     }

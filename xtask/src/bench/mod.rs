@@ -11,7 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use testkit::fleet::scale;
 use testkit::stack::Stack;
-use testkit::{Result, connector, copy_bench, cost_bench, drain, latency_bench};
+use testkit::{Result, connector, copy_bench, cost_bench, drain, latency_bench, overload_bench};
 use testkit::{start_bench, transactions_bench};
 
 use crate::output::{narrate, print};
@@ -26,6 +26,8 @@ pub(crate) enum Bench {
     Scale(arguments::Scale),
     /// Time from the start of the process to the first event, with many tables
     Start(arguments::Start),
+    /// More changes than a connector need keep up with, and how long it takes to get even
+    Overload(arguments::Overload),
     /// Time from a commit to the record, at steady rates of changes
     Latency {
         /// Changes per second, comma-separated
@@ -138,6 +140,9 @@ async fn measure(stack: &Stack, bench: Bench) -> Result<Measured> {
         }
         Bench::Start(arguments) => {
             Measured::of(&start_bench::run(stack, &arguments.plan(), &narrate).await?)
+        }
+        Bench::Overload(arguments) => {
+            Measured::of(&overload_bench::run(stack, &arguments.plan(), &narrate).await?)
         }
         Bench::Latency { rates, seconds, runs, vs, settings } => {
             let debezium = vs == Some(Peer::Debezium);
