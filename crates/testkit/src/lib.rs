@@ -42,6 +42,7 @@ mod row_tally;
 pub mod session;
 pub mod sink;
 pub mod snapshots;
+pub mod soak_bench;
 pub mod stack;
 pub mod start_bench;
 pub mod tail;

@@ -1,6 +1,6 @@
 //! What a process has used, from `/proc`.
 //!
-//! In: a process id. Out: processor time, memory and threads. Never: a process of another machine or system.
+//! In: a process id. Out: processor time, memory, threads and open files. Never: a process of another machine or system.
 //! Source: proc(5).
 
 use std::time::Duration;
@@ -55,6 +55,11 @@ pub fn usage(process_id: u32) -> Result<Usage> {
         peak_rss_bytes: bytes("VmHWM:")?,
         threads: number("Threads:")?,
     })
+}
+
+/// How many files and sockets a running process has open.
+pub(crate) fn open_files(process_id: u32) -> Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{process_id}/fd"))?.count())
 }
 
 /// Processor time of the two servers, which share the machine with whoever is measured.
@@ -143,6 +148,7 @@ mod tests {
         let usage = usage(std::process::id()).unwrap();
         assert!(usage.peak_rss_bytes > 100_000);
         assert!(usage.threads > 0);
+        assert!(open_files(std::process::id()).unwrap() > 2);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! In: words. Out: plans. Never: a default that differs from the one the help shows.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use testkit::cost_bench::Dimension;
 use testkit::fleet::scale;
-use testkit::{cost_bench, drain, overload_bench, start_bench};
+use testkit::{cost_bench, drain, overload_bench, soak_bench, start_bench};
 
 use super::Peer;
 
@@ -140,6 +142,45 @@ impl Overload {
             rate: self.rate,
             seconds: self.seconds,
             debezium: self.vs == Some(Peer::Debezium),
+            settings: self.settings,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Soak {
+    /// How long it runs
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
+    /// Row changes per second, in transactions of ten
+    #[arg(long, default_value_t = 20_000)]
+    rate: u64,
+    /// Seconds between two looks
+    #[arg(long, default_value_t = 10)]
+    sample_seconds: u64,
+    /// Seconds between two changes of the table's columns
+    #[arg(long, default_value_t = 30)]
+    ddl_seconds: u64,
+    /// Seconds between two ends of the process
+    #[arg(long, default_value_t = 300)]
+    restart_seconds: u64,
+    /// Seconds of each life that are not compared
+    #[arg(long, default_value_t = 60)]
+    warm_up_seconds: u64,
+    /// Settings of our connector, as `key=value`
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl Soak {
+    pub(super) fn plan(self) -> soak_bench::Plan {
+        soak_bench::Plan {
+            time: Duration::from_mins(self.minutes),
+            rate: self.rate,
+            sample_every: Duration::from_secs(self.sample_seconds),
+            ddl_every: Duration::from_secs(self.ddl_seconds),
+            restart_every: Duration::from_secs(self.restart_seconds),
+            warm_up: Duration::from_secs(self.warm_up_seconds),
             settings: self.settings,
         }
     }

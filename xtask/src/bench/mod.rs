@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: how fast the connector is, beside what PostgreSQL itself can do.
 //!
-//! In: numbers. Out: JSON on standard output, a table for people on standard error. Never: the work itself, which is in
+//! In: numbers. Out: JSON on standard output, a table for people on standard error; exit 1 if memory grew where it must not. Never: the work itself, which is in
 //! `testkit`.
 
 mod arguments;
@@ -12,8 +12,9 @@ use serde::Serialize;
 use testkit::fleet::scale;
 use testkit::stack::Stack;
 use testkit::{Result, connector, copy_bench, cost_bench, drain, latency_bench, overload_bench};
-use testkit::{start_bench, transactions_bench};
+use testkit::{soak_bench, start_bench, transactions_bench};
 
+use crate::broken_if;
 use crate::output::{narrate, print};
 
 #[derive(Subcommand)]
@@ -28,6 +29,8 @@ pub(crate) enum Bench {
     Start(arguments::Start),
     /// More changes than a connector need keep up with, and how long it takes to get even
     Overload(arguments::Overload),
+    /// A steady rate for long, with restarts and changes of columns, in which nothing may grow
+    Soak(arguments::Soak),
     /// Time from a commit to the record, at steady rates of changes
     Latency {
         /// Changes per second, comma-separated
@@ -102,7 +105,8 @@ pub(crate) async fn run(bench: Bench) -> Result<()> {
     let measured = measure(&stack, bench).await?;
     narrate(&measured.table);
     print(&measured.json);
-    stack.stop().await
+    stack.stop().await?;
+    broken_if(!measured.is_kept, "memory grew, or the run was too short to tell")
 }
 
 /// What is the server's alone to make faster: only where it is not what is measured.
@@ -118,12 +122,14 @@ fn postgres_settings(bench: &Bench) -> Vec<(&'static str, &'static str)> {
 struct Measured {
     table: String,
     json: String,
+    /// What the benchmark promises holds.
+    is_kept: bool,
 }
 
 impl Measured {
     fn of(report: &(impl Display + Serialize)) -> Result<Self> {
         let json = serde_json::to_string_pretty(report)?;
-        Ok(Self { table: report.to_string(), json })
+        Ok(Self { table: report.to_string(), json, is_kept: true })
     }
 }
 
@@ -143,6 +149,10 @@ async fn measure(stack: &Stack, bench: Bench) -> Result<Measured> {
         }
         Bench::Overload(arguments) => {
             Measured::of(&overload_bench::run(stack, &arguments.plan(), &narrate).await?)
+        }
+        Bench::Soak(arguments) => {
+            let report = soak_bench::run(stack, &arguments.plan(), &narrate).await?;
+            Ok(Measured { is_kept: report.is_steady(), ..Measured::of(&report)? })
         }
         Bench::Latency { rates, seconds, runs, vs, settings } => {
             let debezium = vs == Some(Peer::Debezium);
