@@ -40,13 +40,8 @@ pub async fn create_topics(bootstrap: &str, topics: &[String], partitions: i32) 
 
 /// Deletes a topic.
 pub async fn delete_topic(bootstrap: &str, topic: &str) -> Result<()> {
-    delete_topics(bootstrap, &[topic]).await
-}
-
-/// Deletes topics.
-pub async fn delete_topics(bootstrap: &str, topics: &[&str]) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = client_config(bootstrap).create()?;
-    for outcome in admin.delete_topics(topics, &AdminOptions::new()).await? {
+    for outcome in admin.delete_topics(&[topic], &AdminOptions::new()).await? {
         outcome.map_err(|(name, code)| Failure::new(format!("delete `{name}`: {code}")))?;
     }
     Ok(())

@@ -13,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::event::Event;
+use crate::wait::{DEADLINE, Seen, eventually};
 use crate::{Failure, Result};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -205,6 +206,43 @@ impl Tail {
     }
 }
 
+/// A reader of several topics at once, in no order between them.
+pub(crate) struct Together(StreamConsumer);
+
+impl Together {
+    /// Prepares to read all of them from their beginnings; they must exist.
+    pub(crate) async fn open(bootstrap: &str, topics: &[String]) -> Result<Self> {
+        let consumer: StreamConsumer = client_config(bootstrap).create()?;
+        let mut assignment = TopicPartitionList::new();
+        for topic in topics {
+            let count = eventually(topic, DEADLINE, async || {
+                let count = partition_count(&consumer, topic)?;
+                let none = || Seen::NotYet("no partition".to_owned());
+                Ok(if count > 0 { Seen::Yes(count) } else { none() })
+            })
+            .await?;
+            for partition in 0..count {
+                assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
+            }
+        }
+        consumer.assign(&assignment)?;
+        Ok(Self(consumer))
+    }
+
+    /// The next committed record, or `None` if none came before `deadline`.
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Result<Option<Event>> {
+        loop {
+            match tokio::time::timeout_at(deadline.into(), self.0.recv()).await {
+                Err(_elapsed) => return Ok(None),
+                Ok(Ok(message)) => return Ok(Some(event(&message))),
+                Ok(Err(KafkaError::PartitionEOF(_))) => {}
+                Ok(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {}
+                Ok(Err(error)) => return Err(error.into()),
+            }
+        }
+    }
+}
+
 /// What one step of reading came upon.
 enum Step {
     Record(Event),
@@ -214,7 +252,7 @@ enum Step {
 
 /// All committed records of a topic, from its beginning to its end now.
 pub async fn read_topic(bootstrap: &str, topic: &str) -> Result<Vec<Event>> {
-    Tail::open(bootstrap, topic)?.to_end(crate::wait::DEADLINE).await
+    Tail::open(bootstrap, topic)?.to_end(DEADLINE).await
 }
 
 /// Names of all topics that begin with `prefix`, sorted.

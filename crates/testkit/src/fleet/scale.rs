@@ -12,15 +12,14 @@ use futures_util::future::try_join_all;
 use serde::Serialize;
 
 use super::{Options, PATIENCE, create_for, run_on};
-use crate::backlog::{READING_MAX, marker_arrived, write_marker};
+use crate::backlog::{marker_arrived, write_marker};
 use crate::figures::{mb, per_second};
 use crate::payload::{self, Rows};
 use crate::process_stat::usage;
 use crate::produce::delete_topic;
-use crate::row_tally::RowTally;
+use crate::row_tally::expect_each_row_once;
 use crate::session::Session;
 use crate::stack::{Database, MARKER_TABLE, Stack};
-use crate::tail::Tail;
 use crate::wait::{Seen, eventually};
 use crate::worker::Group;
 use crate::{Failure, Result};
@@ -138,7 +137,14 @@ async fn measure(stack: &Stack, plan: &Plan, connectors: usize, run: u32) -> Res
     for prefix in &prefixes {
         session.drop_slot(prefix).await?;
     }
-    expect_each_row_once(&database, &prefixes, plan.changes).await?;
+    let topics: Vec<String> = (0_usize..)
+        .zip(&prefixes)
+        .map(|(table, prefix)| format!("{prefix}.public.t{table}"))
+        .collect();
+    expect_each_row_once(database.bootstrap(), &topics, plan.changes).await?;
+    for topic in &topics {
+        delete_topic(database.bootstrap(), topic).await?;
+    }
     Ok(Measure {
         run,
         connectors,
@@ -179,20 +185,4 @@ async fn wait_until_slots_free(session: &Session) -> Result<()> {
         Ok(Seen::when(active.as_deref() == Some("0"), || format!("{active:?} are read")))
     })
     .await
-}
-
-/// Reads the topics of all connectors, and deletes them.
-async fn expect_each_row_once(database: &Database, prefixes: &[String], rows: u64) -> Result<()> {
-    let mut tally = RowTally::new(rows)?;
-    for (table, prefix) in prefixes.iter().enumerate() {
-        let topic = format!("{prefix}.public.t{table}");
-        let mut tail = Tail::open(database.bootstrap(), &topic)?;
-        tail.each_to_end(READING_MAX, |event| {
-            tally.take(&event);
-            Ok(())
-        })
-        .await?;
-        delete_topic(database.bootstrap(), &topic).await?;
-    }
-    tally.expect_each_once(&database.topic("public.t"))
 }
