@@ -55,9 +55,10 @@ pub async fn read_last(
     let topic = client.known_topic(topic).await?.topic;
     let partition = topic.partition(partition);
     let Ends { stable: mut end, last } = Ends::now(client, &partition).await?;
-    let newest = unsettled::read(client, &partition, end..last, |found| found == key).await?.pop();
-    if let Some(newest) = newest {
-        return Ok(newest.value);
+    let select = |found: &[u8]| (found == key).then_some(());
+    if let Some(newest) = unsettled::read(client, &partition, end..last, select).await?.remove(&())
+    {
+        return Ok(newest);
     }
     let mut window = WINDOW_FIRST;
     loop {
@@ -103,9 +104,8 @@ pub async fn read_newest<K: Eq + Hash>(
             Err(error) => return Err(error),
         }
     }
-    let wanted = |key: &[u8]| select(key).is_some();
-    for settled in unsettled::read(client, partition, stable..last, wanted).await? {
-        keep(&mut newest, select(&settled.key), settled.value.as_deref());
+    for (name, value) in unsettled::read(client, partition, stable..last, &select).await? {
+        keep(&mut newest, Some(name), value.as_deref());
     }
     Ok(newest)
 }

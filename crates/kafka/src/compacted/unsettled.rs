@@ -1,11 +1,16 @@
 //! Committed records behind the last stable offset, where somebody's open transaction hides them from `read_committed`.
 //!
-//! In: a partition, a range that begins at the last stable offset, which keys matter. Out: their records, in order, each once
-//! the marker of its own transaction is there. Nothing is compacted behind the last stable offset, so every marker still is.
+//! In: a partition, a range that begins at the last stable offset, which keys matter. Out: the newest record of each, once the
+//! marker of its own transaction is there. Nothing is compacted behind the last stable offset, so every marker still is.
+//! What is kept grows with the keys and with the transactions that are open, not with the commits that are read past.
 //! Never: a record without its verdict; it is waited for.
 //! Source: KIP-98, "Reading committed messages", "Control messages".
 
-use std::{collections::VecDeque, ops::ControlFlow, ops::Range};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+    ops::{ControlFlow, Range},
+};
 
 use tokio::time::Instant;
 
@@ -15,32 +20,24 @@ use crate::{
     read::{Batch, Verdict},
 };
 
-/// The newest that is known of a key.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Settled {
-    pub(super) key: Vec<u8>,
-    /// `None` is a tombstone.
-    pub(super) value: Option<Vec<u8>>,
-}
-
-/// Committed records of the range whose key is wanted.
+/// The newest committed value of every key of the range that `select` gives a name; `None` is a tombstone.
 ///
 /// Errors: [`KafkaError::OpenTransaction`] if the transaction of one is open for longer than `default.api.timeout.ms`; those of
 /// connections.
-pub(super) async fn read(
+pub(super) async fn read<K: Eq + Hash>(
     client: &Client,
     partition: &TopicPartitionId,
     range: Range<i64>,
-    wanted: impl Fn(&[u8]) -> bool,
-) -> Result<Vec<Settled>, KafkaError> {
-    let mut found = Found::default();
+    select: impl Fn(&[u8]) -> Option<K>,
+) -> Result<HashMap<K, Option<Vec<u8>>>, KafkaError> {
+    let mut found = Found::new();
     let mut walk = Walk::begin(client, partition, range.clone(), Isolation::ReadUncommitted);
     let started = Instant::now();
     let mut is_told = false;
     while walk.offset < range.end || found.is_open() {
         if let Some(fetched) = walk.fetch().await? {
             let behind = fetched.visit_batches(|batch| {
-                found.take(batch, &range, &wanted)?;
+                found.take(batch, &range, &select)?;
                 Ok(ControlFlow::Continue(()))
             })?;
             walk.came_to(behind);
@@ -58,30 +55,36 @@ pub(super) async fn read(
         }
         walk.waits();
     }
-    Ok(found.settled())
+    Ok(found.into_settled())
 }
 
-/// Records in order, and what is known of their transactions.
-#[derive(Debug, Default)]
-struct Found {
-    records: VecDeque<(Standing, Settled)>,
+/// The newest record of each name, and what is not known yet.
+#[derive(Debug)]
+struct Found<K> {
+    /// Of no transaction, or of one that was committed.
+    settled: HashMap<K, Newest>,
+    /// By producer: of its transaction that is not over.
+    open: HashMap<i64, HashMap<K, Newest>>,
 }
 
-/// What is known of the transaction of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// It is of none, or its transaction was committed.
-    Counts,
-    /// The transaction of this producer is not over.
-    Open(i64),
+/// The newest value of a name. The order is that of offsets, not the one in which transactions end.
+#[derive(Debug)]
+struct Newest {
+    offset: i64,
+    /// `None` is a tombstone.
+    value: Option<Vec<u8>>,
 }
 
-impl Found {
+impl<K: Eq + Hash> Found<K> {
+    fn new() -> Self {
+        Self { settled: HashMap::new(), open: HashMap::new() }
+    }
+
     fn take(
         &mut self,
         batch: &Batch,
         range: &Range<i64>,
-        wanted: &impl Fn(&[u8]) -> bool,
+        select: &impl Fn(&[u8]) -> Option<K>,
     ) -> Result<(), String> {
         if batch.is_control() {
             if let (Some(producer_id), Some(verdict)) = (batch.transaction_of(), batch.verdict()?) {
@@ -89,39 +92,165 @@ impl Found {
             }
             return Ok(());
         }
-        let standing = batch.transaction_of().map_or(Standing::Counts, Standing::Open);
         let records = batch.records()?;
         let mut cursor = records.cursor();
         while let Some(record) = cursor.next()? {
-            if let Some(key) = record.key
-                && range.contains(&record.offset)
-                && wanted(key)
+            if range.contains(&record.offset)
+                && let Some(name) = record.key.and_then(select)
             {
-                let (key, value) = (key.to_vec(), record.value.map(<[u8]>::to_vec));
-                self.records.push_back((standing, Settled { key, value }));
+                let newest =
+                    Newest { offset: record.offset, value: record.value.map(<[u8]>::to_vec) };
+                self.put(batch.transaction_of(), name, newest);
             }
         }
         Ok(())
     }
 
+    /// A record, of the transaction of this producer or of none.
+    fn put(&mut self, transaction_of: Option<i64>, name: K, newest: Newest) {
+        let among = match transaction_of {
+            Some(producer_id) => self.open.entry(producer_id).or_default(),
+            None => &mut self.settled,
+        };
+        put_newest(among, name, newest);
+    }
+
     /// The transaction of a producer is over.
     fn settle(&mut self, producer_id: i64, verdict: Verdict) {
-        let is_of = |standing: &Standing| *standing == Standing::Open(producer_id);
+        let Some(ended) = self.open.remove(&producer_id) else { return };
         match verdict {
-            Verdict::Aborted => self.records.retain(|(standing, _)| !is_of(standing)),
+            Verdict::Aborted => {}
             Verdict::Committed => {
-                for (standing, _) in self.records.iter_mut().filter(|(it, _)| is_of(it)) {
-                    *standing = Standing::Counts;
+                for (name, newest) in ended {
+                    put_newest(&mut self.settled, name, newest);
                 }
             }
         }
     }
 
     fn is_open(&self) -> bool {
-        self.records.iter().any(|(standing, _)| *standing != Standing::Counts)
+        !self.open.is_empty()
     }
 
-    fn settled(self) -> Vec<Settled> {
-        self.records.into_iter().map(|(_, settled)| settled).collect()
+    fn into_settled(self) -> HashMap<K, Option<Vec<u8>>> {
+        self.settled.into_iter().map(|(name, newest)| (name, newest.value)).collect()
+    }
+}
+
+fn put_newest<K: Eq + Hash>(among: &mut HashMap<K, Newest>, name: K, newest: Newest) {
+    match among.entry(name) {
+        Entry::Vacant(vacant) => drop(vacant.insert(newest)),
+        Entry::Occupied(known) if known.get().offset > newest.offset => {}
+        Entry::Occupied(mut known) => drop(known.insert(newest)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const A: &str = "a";
+    const B: &str = "b";
+    const OURS: i64 = 1;
+    const FORMER: i64 = 2;
+
+    impl Found<&'static str> {
+        fn write(&mut self, transaction_of: Option<i64>, name: &'static str, offset: i64) {
+            let value = Some(offset.to_string().into_bytes());
+            self.put(transaction_of, name, Newest { offset, value });
+        }
+
+        fn kept(&self) -> usize {
+            self.settled.len() + self.open.values().map(HashMap::len).sum::<usize>()
+        }
+
+        fn settled_offset(&self, name: &str) -> Option<i64> {
+            self.settled.get(name).map(|newest| newest.offset)
+        }
+    }
+
+    #[test]
+    fn what_is_kept_does_not_grow_with_the_commits_that_are_read_past() {
+        let mut found = Found::new();
+        for commit in 0..90_000 {
+            found.write(Some(OURS), A, 3 * commit);
+            found.write(Some(OURS), B, 3 * commit + 1);
+            assert!(found.kept() <= 4, "{} are kept after {commit} commits", found.kept());
+            found.settle(OURS, Verdict::Committed);
+        }
+        assert_eq!(found.kept(), 2);
+        assert_eq!(found.settled_offset(A), Some(3 * 89_999));
+    }
+
+    #[test]
+    fn one_long_transaction_keeps_one_record_of_each_key() {
+        let mut found = Found::new();
+        for offset in 0..10_000 {
+            found.write(Some(OURS), A, offset);
+        }
+        assert_eq!(found.kept(), 1);
+        found.settle(OURS, Verdict::Committed);
+        assert_eq!(found.settled_offset(A), Some(9_999));
+    }
+
+    #[test]
+    fn offsets_decide_not_the_order_in_which_transactions_end() {
+        let mut found = Found::new();
+        found.write(Some(FORMER), A, 10);
+        found.write(Some(OURS), A, 11);
+        found.settle(OURS, Verdict::Committed);
+        assert!(found.is_open(), "the transaction of the same key is not over");
+        found.settle(FORMER, Verdict::Committed);
+        assert_eq!(found.settled_offset(A), Some(11));
+    }
+
+    /// What happens on a partition, at offsets that grow.
+    #[derive(Clone, Debug)]
+    enum Event {
+        Write(Option<i64>, &'static str),
+        End(i64, bool),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let writer = prop::option::of(1_i64..4);
+        prop_oneof![
+            3 => (writer, prop::sample::select(vec![A, B])).prop_map(|(who, name)| Event::Write(who, name)),
+            1 => (1_i64..4, any::<bool>()).prop_map(|(who, commits)| Event::End(who, commits)),
+        ]
+    }
+
+    proptest! {
+        /// The other way to know: every record in order, with its transaction's end looked up ahead.
+        #[test]
+        fn it_is_what_a_read_committed_reader_would_have_seen_last(events in prop::collection::vec(event(), 0..40)) {
+            let mut found = Found::new();
+            let mut seen = HashMap::new();
+            let mut open = false;
+            for (position, event) in events.iter().enumerate() {
+                let offset = i64::try_from(position).unwrap();
+                match *event {
+                    Event::End(who, true) => found.settle(who, Verdict::Committed),
+                    Event::End(who, false) => found.settle(who, Verdict::Aborted),
+                    Event::Write(who, name) => {
+                        found.write(who, name, offset);
+                        let end = |it: &Event| match *it {
+                            Event::End(ended, commits) if Some(ended) == who => Some(commits),
+                            _ => None,
+                        };
+                        let counts = who.is_none_or(|_| {
+                            let end = events[position..].iter().find_map(end);
+                            open |= end.is_none();
+                            end == Some(true)
+                        });
+                        if counts {
+                            seen.insert(name, Some(offset.to_string().into_bytes()));
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(found.is_open(), open);
+            prop_assert_eq!(found.into_settled(), seen);
+        }
     }
 }
