@@ -7,6 +7,8 @@
 
 mod admin;
 mod answer;
+#[doc(hidden)]
+pub mod benching;
 mod client;
 mod codes;
 pub mod compacted;
