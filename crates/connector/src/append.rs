@@ -3,6 +3,9 @@
 //! In: rows, or records of the encoder. Out: records in the transaction, each in the partition of its key.
 //! Never: a record larger than the broker would take; [`RecordLimits`] say what becomes of it.
 
+#[cfg(test)]
+mod allocations;
+
 use envelope::{EnvelopeError, OldRow, Record, Scratch, SnapshotMarker, SourcePosition, TablePlan};
 use kafka::Transaction;
 use pgoutput::{Before, TupleData, TupleValue};
