@@ -7,6 +7,7 @@ mod bench;
 mod chaos;
 mod differential;
 mod fleet;
+mod layers;
 mod output;
 mod sink;
 mod snapshots;

@@ -14,11 +14,20 @@ use testkit::stack::Stack;
 use testkit::{Result, connector, copy_bench, cost_bench, drain, latency_bench, overload_bench};
 use testkit::{soak_bench, start_bench, transactions_bench};
 
-use crate::broken_if;
+use crate::{broken_if, layers};
 use crate::output::{narrate, print};
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
+    /// Time each layer by itself, beside the same benchmarks of another commit, and fail if one is slower now
+    Layers(layers::Arguments),
+    #[command(flatten)]
+    OnServers(OnServers),
+}
+
+/// What needs a PostgreSQL, a Kafka and our binary.
+#[derive(Subcommand)]
+pub(crate) enum OnServers {
     /// Read a waiting slot into Kafka, beside what PostgreSQL itself can do with the same WAL
     Drain(arguments::Drain),
     /// How rate and memory follow the size of a change, tables, partitions, transactions and schemas
@@ -100,6 +109,13 @@ pub(crate) enum Peer {
 }
 
 pub(crate) async fn run(bench: Bench) -> Result<()> {
+    match bench {
+        Bench::Layers(arguments) => layers::run(arguments).await,
+        Bench::OnServers(bench) => run_on_servers(bench).await,
+    }
+}
+
+async fn run_on_servers(bench: OnServers) -> Result<()> {
     connector::use_binary(connector::build(true)?)?;
     let stack = Stack::start(&postgres_settings(&bench)).await?;
     let measured = measure(&stack, bench).await?;
@@ -110,9 +126,9 @@ pub(crate) async fn run(bench: Bench) -> Result<()> {
 }
 
 /// What is the server's alone to make faster: only where it is not what is measured.
-fn postgres_settings(bench: &Bench) -> Vec<(&'static str, &'static str)> {
+fn postgres_settings(bench: &OnServers) -> Vec<(&'static str, &'static str)> {
     let mut settings = vec![("max_wal_size", "4GB"), ("checkpoint_timeout", "30min")];
-    if matches!(bench, Bench::Start(_)) {
+    if matches!(bench, OnServers::Start(_)) {
         settings.extend([("fsync", "off"), ("max_locks_per_transaction", "1024")]);
     }
     settings
@@ -133,38 +149,38 @@ impl Measured {
     }
 }
 
-async fn measure(stack: &Stack, bench: Bench) -> Result<Measured> {
+async fn measure(stack: &Stack, bench: OnServers) -> Result<Measured> {
     match bench {
-        Bench::Drain(arguments) => {
+        OnServers::Drain(arguments) => {
             Measured::of(&drain::run(stack, &arguments.plan(), &narrate).await?)
         }
-        Bench::Cost(arguments) => {
+        OnServers::Cost(arguments) => {
             Measured::of(&cost_bench::run(stack, &arguments.plan(), &narrate).await?)
         }
-        Bench::Scale(arguments) => {
+        OnServers::Scale(arguments) => {
             Measured::of(&scale::run(stack, &arguments.plan(), &narrate).await?)
         }
-        Bench::Start(arguments) => {
+        OnServers::Start(arguments) => {
             Measured::of(&start_bench::run(stack, &arguments.plan(), &narrate).await?)
         }
-        Bench::Overload(arguments) => {
+        OnServers::Overload(arguments) => {
             Measured::of(&overload_bench::run(stack, &arguments.plan(), &narrate).await?)
         }
-        Bench::Soak(arguments) => {
+        OnServers::Soak(arguments) => {
             let report = soak_bench::run(stack, &arguments.plan(), &narrate).await?;
             Ok(Measured { is_kept: report.is_steady(), ..Measured::of(&report)? })
         }
-        Bench::Latency { rates, seconds, runs, vs, settings } => {
+        OnServers::Latency { rates, seconds, runs, vs, settings } => {
             let debezium = vs == Some(Peer::Debezium);
             let plan = latency_bench::Plan { rates, seconds, runs, debezium, settings };
             Measured::of(&latency_bench::run(stack, &plan, &narrate).await?)
         }
-        Bench::Snapshot { rows, narrow: narrow_rows, threads, runs, vs, settings } => {
+        OnServers::Snapshot { rows, narrow: narrow_rows, threads, runs, vs, settings } => {
             let debezium = vs == Some(Peer::Debezium);
             let plan = copy_bench::Plan { rows, narrow_rows, threads, runs, debezium, settings };
             Measured::of(&copy_bench::run(stack, &plan, &narrate).await?)
         }
-        Bench::Transactions { rows, open, open_rows, wide_bytes, runs, settings } => {
+        OnServers::Transactions { rows, open, open_rows, wide_bytes, runs, settings } => {
             let plan =
                 transactions_bench::Plan { rows, open, open_rows, wide_bytes, runs, settings };
             Measured::of(&transactions_bench::run(stack, &plan, &narrate).await?)
