@@ -26,6 +26,11 @@ impl Finisher {
             Stamp { producer_id: 1, producer_epoch: 0, base_sequence: 0, transactional: true };
         let batches = transaction.into_partitions().into_iter();
         let batches = batches.flat_map(|partition| partition.into_batches().1);
-        batches.map(|batch| batch.finish(stamp, &mut self.0).len()).sum()
+        batches
+            .map(|mut batch| {
+                batch.compress(&mut self.0);
+                batch.finish(stamp).len()
+            })
+            .sum()
     }
 }
