@@ -14,8 +14,8 @@ use testkit::stack::Stack;
 use testkit::{Result, connector, copy_bench, cost_bench, drain, latency_bench, overload_bench};
 use testkit::{soak_bench, start_bench, transactions_bench};
 
-use crate::{broken_if, layers};
 use crate::output::{narrate, print};
+use crate::{broken_if, layers};
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {

@@ -22,7 +22,7 @@ use crate::session::Session;
 use crate::stack::{Database, Stack};
 use crate::{Failure, Result};
 
-pub use report::{Contender, Measure, Median, Report};
+pub use report::{Contender, Figures, Measure, Report};
 
 /// What is drained, by whom, and how.
 #[derive(Clone, Debug)]

@@ -44,11 +44,9 @@ impl Contender {
     }
 }
 
-/// What one contender needed once.
+/// What one contender needed.
 #[derive(Clone, Debug, Serialize)]
-pub struct Measure {
-    /// Which run; 0 does not count.
-    pub run: u32,
+pub struct Figures {
     /// Who.
     pub contender: Contender,
     /// Seconds from the start of the process, or from the request that creates the connector, to the last record.
@@ -69,27 +67,14 @@ pub struct Measure {
     pub broker_processor_seconds: f64,
 }
 
-/// The medians of one contender over the runs that count.
+/// What one contender needed once.
 #[derive(Clone, Debug, Serialize)]
-pub struct Median {
-    /// Who.
-    pub contender: Contender,
-    /// See [`Measure::seconds`].
-    pub seconds: f64,
-    /// See [`Measure::changes_per_second`].
-    pub changes_per_second: f64,
-    /// See [`Measure::ratio_to_pg_recvlogical`].
-    pub ratio_to_pg_recvlogical: Option<f64>,
-    /// See [`Measure::ratio_to_tributary`].
-    pub ratio_to_tributary: Option<f64>,
-    /// See [`Measure::processor_seconds`].
-    pub processor_seconds: Option<f64>,
-    /// The largest of all runs.
-    pub peak_rss_mb: Option<f64>,
-    /// See [`Measure::postgresql_processor_seconds`].
-    pub postgresql_processor_seconds: f64,
-    /// See [`Measure::broker_processor_seconds`].
-    pub broker_processor_seconds: f64,
+pub struct Measure {
+    /// Which run; 0 does not count.
+    pub run: u32,
+    /// What it needed.
+    #[serde(flatten)]
+    pub figures: Figures,
 }
 
 /// What all measured.
@@ -103,8 +88,8 @@ pub struct Report {
     pub settings: Vec<(String, String)>,
     /// In the order they were taken.
     pub measures: Vec<Measure>,
-    /// One per contender.
-    pub medians: Vec<Median>,
+    /// Of the runs that count, one per contender; the peak is the largest.
+    pub medians: Vec<Figures>,
 }
 
 impl Report {
@@ -128,11 +113,10 @@ impl Report {
         let seconds = spent.elapsed.as_secs_f64();
         let ratio_to = |other: Contender| {
             let mut others = self.measures.iter();
-            let found = others.find(|one| one.run == run && one.contender == other);
-            found.map(|other| seconds / other.seconds)
+            let found = others.find(|one| one.run == run && one.figures.contender == other);
+            found.map(|other| seconds / other.figures.seconds)
         };
-        let measure = Measure {
-            run,
+        let figures = Figures {
             contender,
             seconds,
             changes_per_second: per_second(self.changes, spent.elapsed),
@@ -143,23 +127,24 @@ impl Report {
             postgresql_processor_seconds: spent.servers.postgresql.as_secs_f64(),
             broker_processor_seconds: spent.servers.broker.as_secs_f64(),
         };
+        let measure = Measure { run, figures };
         narrate(&measure.to_string());
         self.measures.push(measure);
         self.medians = self.medians();
     }
 
-    fn medians(&self) -> Vec<Median> {
-        let counted = || self.measures.iter().filter(|one| one.run > 0);
-        let mut medians: Vec<Median> = Vec::new();
-        for Measure { contender, .. } in counted() {
+    fn medians(&self) -> Vec<Figures> {
+        let counted = || self.measures.iter().filter(|one| one.run > 0).map(|one| &one.figures);
+        let mut medians: Vec<Figures> = Vec::new();
+        for Figures { contender, .. } in counted() {
             if medians.iter().any(|one| one.contender == *contender) {
                 continue;
             }
             let of = || counted().filter(|one| one.contender == *contender);
             let middle =
-                |figure: fn(&Measure) -> f64| median(&of().map(figure).collect::<Vec<_>>());
+                |figure: fn(&Figures) -> f64| median(&of().map(figure).collect::<Vec<_>>());
             let seconds = Duration::from_secs_f64(middle(|one| one.seconds));
-            medians.push(Median {
+            medians.push(Figures {
                 contender: *contender,
                 seconds: seconds.as_secs_f64(),
                 changes_per_second: per_second(self.changes, seconds),
@@ -177,28 +162,15 @@ impl Report {
 
 impl fmt::Display for Measure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{:>6}  {:<17}  {:>7.2} s  {:>9.0}  {}  {}  {}  {} MB  {:>10.2}  {:>8.2}",
-            self.run,
-            self.contender.name(),
-            self.seconds,
-            self.changes_per_second,
-            or_dash(self.ratio_to_pg_recvlogical, 17, 2),
-            or_dash(self.ratio_to_tributary, 7, 2),
-            or_dash(self.processor_seconds, 6, 2),
-            or_dash(self.peak_rss_mb, 5, 0),
-            self.postgresql_processor_seconds,
-            self.broker_processor_seconds
-        )
+        write!(formatter, "{:>6}  {}", self.run, self.figures)
     }
 }
 
-impl fmt::Display for Median {
+impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "median  {:<17}  {:>7.2} s  {:>9.0}  {}  {}  {}  {} MB  {:>10.2}  {:>8.2}",
+            "{:<17}  {:>7.2} s  {:>9.0}  {}  {}  {}  {} MB  {:>10.2}  {:>8.2}",
             self.contender.name(),
             self.seconds,
             self.changes_per_second,
@@ -224,7 +196,7 @@ impl fmt::Display for Report {
             writeln!(formatter, "{measure}")?;
         }
         for median in &self.medians {
-            writeln!(formatter, "{median}")?;
+            writeln!(formatter, "median  {median}")?;
         }
         Ok(())
     }
