@@ -81,7 +81,7 @@ pub(super) const KEYS: &[Key] = &[
     supported(
         "tributary.spill.directory",
         "",
-        "Where transactions wait that have not committed; without it, the system's folder for temporary files. In it the connector makes a folder `tributary-<name>` that only its own user can read, and removes what earlier runs left there. It needs no backup: after a restart everything is sent again. A folder in memory counts as memory.",
+        "Where transactions wait that have not committed, and rows of batches that are not encoded yet; without it, the system's folder for temporary files. For transactions the connector makes in it a folder `tributary-<name>` that only its own user can read, and removes what earlier runs left there. It needs no backup: after a restart everything is sent again. A folder in memory counts as memory.",
     ),
     supported(
         "tributary.spill.max.bytes",
