@@ -28,7 +28,6 @@ pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 /// One batch while it comes.
 pub(super) struct Batch {
     pub(super) asked_at: Instant,
-    pub(super) decode_time: Option<Duration>,
     /// What the COPY begins with has come.
     began: bool,
     pub(super) messages: u64,
@@ -60,7 +59,6 @@ impl Batch {
     pub(super) fn asked(before: Standing) -> Self {
         Self {
             asked_at: Instant::now(),
-            decode_time: None,
             began: false,
             messages: 0,
             bytes: 0,
@@ -116,7 +114,6 @@ impl Batch {
             return Err(unexpected("the beginning of a batch"));
         }
         self.began = true;
-        self.decode_time = Some(self.asked_at.elapsed());
         if length == HEADER_BYTES + COPY_HEADER_BYTES {
             buffer.advance(length);
             return Ok(());

@@ -141,13 +141,6 @@ impl Reader {
         }
         let after = batch.after.ok_or_else(|| unexpected("a batch"))?;
         let time = batch.asked_at.elapsed();
-        tracing::debug!(
-            decode_ms = batch.decode_time.unwrap_or(time).as_millis(),
-            time_ms = time.as_millis(),
-            messages = batch.messages,
-            bytes = batch.bytes,
-            "a batch is here"
-        );
         self.finish(&batch, after).await?;
         Ok((after, Brought { messages: batch.messages, bytes: batch.bytes, time }))
     }
