@@ -228,6 +228,42 @@ async fn log_of_others_moves_the_position() {
     }
 }
 
+/// By itself the server does it every 15 s, and each batch would decode all log since then again.
+#[tokio::test]
+async fn a_log_that_grows_meanwhile_gets_points_to_restart_from() {
+    let server = server().await;
+    let sql = session(&server).await;
+    sql.batch_execute(TABLES).await.unwrap();
+    let config = config(&server);
+    let (stream, begin) = slot_and_stream(&config, "s", Feedback::default()).await;
+    let write = async |transactions: u32| {
+        let rows = "INSERT INTO t SELECT i, repeat('x', 1900), 'bad' FROM generate_series(1, 500) i; DELETE FROM t";
+        for _ in 0..transactions {
+            sql.batch_execute(rows).await.unwrap();
+        }
+    };
+    write(5).await;
+    let mut batches = open(&config, request(&sql, "s", begin).await).await;
+    stream.close().await;
+    // Nobody takes what the first batches brought, so the log grows by more than 32 MB before the next.
+    write(40).await;
+    let logged = async || {
+        let who = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%tributary_running_%' AND pid <> pg_backend_pid()";
+        sql.query_one(who, &[]).await.unwrap().get::<_, i64>(0) > 0
+    };
+    while !logged().await {
+        let item = timeout(DEADLINE, batches.next()).await.unwrap().unwrap();
+        assert!(matches!(item, BatchItem::Chunk(_)), "{item:?} before it was asked for");
+    }
+    let left =
+        "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'tributary_running_%'";
+    eventually("the slot that was made for it to be gone", async || {
+        (sql.query_one(left, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(())
+    })
+    .await;
+    drop(batches);
+}
+
 #[tokio::test]
 async fn a_row_larger_than_all_the_memory_for_batches_arrives_whole() {
     let server = server().await;

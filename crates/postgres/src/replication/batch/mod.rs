@@ -13,6 +13,7 @@ mod copy;
 pub(super) mod fuzzing;
 mod pace;
 mod reader;
+mod running;
 mod waiting;
 
 pub use chunk::BatchChunk;
@@ -29,6 +30,7 @@ use crate::{ConnectionConfig, PostgresError, SlotName};
 use copy::SlotCopy;
 use pace::Pace;
 use reader::Reader;
+use running::RunningTransactions;
 use waiting::{Waiting, load};
 
 /// Chunks that wait at most; their bytes have a limit of their own.
@@ -97,6 +99,8 @@ impl BatchStream {
         copy.move_slot(start).await?;
         let standing = copy.make(start).await?;
         if let Some(end) = Pace::new(request.limits).begin(standing) {
+            // So that it is less when it is tried again.
+            running::log_soon(config).await;
             return Ok(Batches::None(end));
         }
         let waiting = Waiting::new(request.directory, request.limits.bytes_max);
@@ -104,7 +108,9 @@ impl BatchStream {
         let (to_consumer, items) = mpsc::channel(CHUNKS_READY_MAX);
         // Zero tells the server nothing: the slot stays where it is until the first acknowledgement.
         let (acknowledged, to_move) = watch::channel(Lsn::ZERO);
-        let reader = Reader::new((copy, standing), request.limits, waiting, to_loader, to_move);
+        let running = RunningTransactions::new(config);
+        let from = (copy, standing, running);
+        let reader = Reader::new(from, request.limits, waiting, to_loader, to_move);
         let mut tasks = JoinSet::new();
         tasks.spawn(reader.run());
         tasks.spawn(load(from_reader, to_consumer));

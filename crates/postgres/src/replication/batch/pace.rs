@@ -29,6 +29,10 @@ const PASSED_OVER_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Bytes of log that may be decoded again for each message: that takes as long as the walsender needs to send it alone.
 const AGAIN_BYTES_PER_MESSAGE: u64 = 4000;
 
+/// The server is to log its running transactions at most once for so much new log. Less often than that it does by itself, where
+/// little is written.
+const LOGGED_BYTES_MIN: u64 = 32 * 1024 * 1024;
+
 /// What a message takes until it is known better.
 const MESSAGE_BYTES_GUESS: u64 = 200;
 const MESSAGES_MIN: u64 = 1000;
@@ -110,6 +114,8 @@ pub(super) struct Pace {
     message_bytes: u64,
     /// Batches since the end of the log is near.
     near_batches: u32,
+    /// The end of the log when running transactions were to be logged there.
+    logged_at: Option<Lsn>,
 }
 
 impl Pace {
@@ -120,6 +126,7 @@ impl Pace {
             batch_bytes: bytes_max(limits) / FIRST_PART,
             message_bytes: MESSAGE_BYTES_GUESS,
             near_batches: 0,
+            logged_at: None,
         }
     }
 
@@ -187,6 +194,19 @@ impl Pace {
         let pays = again_bytes <= covered.max(AGAIN_BYTES_PER_MESSAGE * brought.messages)
             && again_bytes <= AGAIN_WINDOWS_MAX * self.window_bytes;
         self.unless(pays, again_bytes)
+    }
+
+    /// Whether running transactions should be logged now, at the end of the log: it grows, and half of the last batch's work was log that had
+    /// been decoded before. Others who ask for it do it for us as well.
+    pub(super) fn wants_running_logged(&mut self, before: Standing, after: Standing) -> bool {
+        let again_bytes = distance(before.restart, before.confirmed);
+        let logged_at = self.logged_at.get_or_insert(before.flushed);
+        let wants = again_bytes >= distance(before.confirmed, after.confirmed)
+            && distance(*logged_at, after.flushed) >= LOGGED_BYTES_MIN;
+        if wants {
+            *logged_at = after.flushed;
+        }
+        wants
     }
 }
 
@@ -281,6 +301,20 @@ mod tests {
         let portion = |confirmed| pace().portion(at(1, confirmed, 900)).upto;
         assert_eq!([portion(700), portion(780)], [Lsn::new(828 * MB), Lsn::new(860 * MB)]);
         assert_eq!(portion(870), Lsn::new(998 * MB), "and what is written meanwhile");
+    }
+
+    #[test]
+    fn running_transactions_are_logged_where_the_log_grows_and_much_is_read_twice() {
+        let mut pace = pace();
+        let mut wants = |again: u64, flushed_before: u64, flushed: u64| {
+            let before = at(500 - again, 500, flushed_before);
+            pace.wants_running_logged(before, at(500, 560, flushed))
+        };
+        assert!(!wants(60, 900, 920), "little is written");
+        assert!(!wants(50, 920, 980), "little is read twice");
+        assert!(wants(60, 980, 990), "90 MB since the first batch");
+        assert!(!wants(60, 990, 1010), "not again so soon");
+        assert!(wants(60, 1010, 1022));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::chunk::BatchChunk;
 use super::coming::{Batch, CHUNK_BYTES, Next};
 use super::copy::SlotCopy;
 use super::pace::{Brought, Pace, Portion, Standing};
+use super::running::RunningTransactions;
 use super::waiting::{Item, Place, Waiting};
 use super::{BatchItem, BatchLimits, BatchesEnd};
 use crate::PostgresError;
@@ -39,6 +40,7 @@ pub(super) struct Reader {
     copy: SlotCopy,
     standing: Standing,
     pace: Pace,
+    running: RunningTransactions,
     items: mpsc::Sender<Result<Item, PostgresError>>,
     waiting: Waiting,
     batch_bytes_max: usize,
@@ -56,7 +58,7 @@ struct Moved {
 impl Reader {
     /// Reads a copy that stands at `standing` and gives `items` away.
     pub(super) fn new(
-        (copy, standing): (SlotCopy, Standing),
+        (copy, standing, running): (SlotCopy, Standing, RunningTransactions),
         limits: BatchLimits,
         waiting: Waiting,
         items: mpsc::Sender<Result<Item, PostgresError>>,
@@ -66,6 +68,7 @@ impl Reader {
             copy,
             standing,
             pace: Pace::new(limits),
+            running,
             items,
             waiting,
             batch_bytes_max: limits.bytes_max,
@@ -102,6 +105,9 @@ impl Reader {
             );
             if let Some(end) = self.pace.learn(before, after, brought) {
                 return Ok(end);
+            }
+            if self.pace.wants_running_logged(before, after) {
+                self.running.ask();
             }
         }
     }
