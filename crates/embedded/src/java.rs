@@ -23,25 +23,58 @@ pub(crate) fn find(needs: &str, minimum: u32) -> Result<PathBuf, EmbeddedError> 
     Ok(path)
 }
 
-/// Arguments of `java` up to the main class, for a server that shares a machine with others.
+/// Memory of a Java process and how it is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jvm {
+    /// For a server that shares a machine with others: the serial collector.
+    Small {
+        /// Heap in MiB, at most.
+        heap_mib: u32,
+    },
+    /// As `bin/connect-distributed.sh` and `bin/kafka-run-class.sh` of Kafka 4 start a worker: 256 MiB to 2 GiB, G1.
+    KafkaScripts,
+}
+
+impl Jvm {
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Small { heap_mib } => {
+                vec![format!("-Xmx{heap_mib}m"), "-XX:+UseSerialGC".to_owned()]
+            }
+            Self::KafkaScripts => [
+                "-Xms256M",
+                "-Xmx2G",
+                "-server",
+                "-XX:+UseG1GC",
+                "-XX:MaxGCPauseMillis=20",
+                "-XX:InitiatingHeapOccupancyPercent=35",
+                "-XX:+ExplicitGCInvokesConcurrent",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        }
+    }
+}
+
+/// Arguments of `java` up to the main class.
 ///
 /// `log4j_property` tells the program's logging library where its configuration is.
 pub(crate) fn server_arguments(
-    heap_mib: u32,
+    jvm: Jvm,
     log4j_property: &str,
     log4j: &Path,
     class_path: &str,
 ) -> Vec<String> {
-    vec![
-        format!("-Xmx{heap_mib}m"),
-        "-XX:+UseSerialGC".to_owned(),
+    let mut arguments = jvm.arguments();
+    arguments.extend([
         "-XX:-UsePerfData".to_owned(),
         "-Xshare:auto".to_owned(),
         "-Djava.awt.headless=true".to_owned(),
         format!("-D{log4j_property}=file:{}", log4j.display()),
         "-cp".to_owned(),
         class_path.to_owned(),
-    ]
+    ]);
+    arguments
 }
 
 /// The property that names [`LOG4J2`]'s file.

@@ -40,6 +40,7 @@ pub use connect::{Connect, ConnectOptions, Plugin};
 pub use connect_client::ConnectClient;
 pub use error::{Class, EmbeddedError};
 pub use flink::FlinkJson;
+pub use java::Jvm;
 pub use kafka::{
     Kafka, KafkaOptions, KafkaVersion, Listener, ListenerSecurity, SaslMechanism, SaslUser,
     TlsClientAuth, TlsFiles,

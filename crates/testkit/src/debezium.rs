@@ -3,15 +3,13 @@
 //! In: a database. Out: a worker and its API, and the settings that make it fast. Never: a setting of one benchmark.
 //! Source: Debezium documentation, "PostgreSQL connector", and Kafka manual, "Producer Configs".
 
-use embedded::{Connect, ConnectOptions, Plugin, Silent};
+use embedded::{Connect, ConnectOptions, Jvm, Plugin, Silent};
 use serde_json::{Value, json};
 
 use crate::connect::Client;
 use crate::process_stat::{Usage, usage};
 use crate::stack::Database;
 use crate::{Failure, Result};
-
-const HEAP_MIB: u32 = 2_048;
 
 /// Settings of a connector that is to be fast: larger batches and queues, a producer that waits for full ones.
 pub(crate) fn tuned() -> Value {
@@ -26,7 +24,7 @@ pub(crate) fn tuned() -> Value {
     })
 }
 
-/// A worker.
+/// A worker, started as Kafka's own scripts start one.
 pub(crate) struct Worker {
     connect: Connect,
     pub(crate) client: Client,
@@ -35,7 +33,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) async fn start(database: &Database) -> Result<Self> {
         let mut options = ConnectOptions::new(database.bootstrap(), &[Plugin::DebeziumPostgres]);
-        options.heap_mib = HEAP_MIB;
+        options.jvm = Jvm::KafkaScripts;
         let connect = Connect::start(options, &Silent).await?;
         let client = Client::new(&connect.url());
         Ok(Self { connect, client })

@@ -94,7 +94,7 @@ impl Connect {
         write(folder.path(), PROPERTIES, &properties(options, programs, folder.path(), port))?;
         write(folder.path(), LOG4J, java::LOG4J2)?;
         let mut arguments = java::server_arguments(
-            options.heap_mib,
+            options.jvm,
             java::LOG4J2_PROPERTY,
             &folder.path().join(LOG4J),
             &programs.class_path,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::java::Jvm;
+
 /// Which worker to start, and with which plugins.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
@@ -13,8 +15,8 @@ pub struct ConnectOptions {
     pub settings: Vec<(String, String)>,
     /// The group of a distributed worker, whose state is in topics that begin with it; `None` starts a standalone one.
     pub group: Option<String>,
-    /// Heap of the worker in MiB.
-    pub heap_mib: u32,
+    /// Memory of the worker.
+    pub jvm: Jvm,
     /// How long the worker may take to answer after its start.
     pub deadline: Duration,
 }
@@ -27,7 +29,7 @@ impl ConnectOptions {
             plugins: plugins.to_vec(),
             settings: Vec::new(),
             group: None,
-            heap_mib: 1_024,
+            jvm: Jvm::Small { heap_mib: 1_024 },
             deadline: Duration::from_mins(2),
         }
     }

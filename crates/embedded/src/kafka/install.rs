@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use super::KafkaVersion;
-use crate::{EmbeddedError, Progress, cache, java, lock, maven};
+use crate::java::{self, Jvm};
+use crate::{EmbeddedError, Progress, cache, lock, maven};
 
 /// What every Java program of one Kafka version needs.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ impl Programs {
             KafkaVersion::V3_9_2 => "log4j.configuration",
             KafkaVersion::V4_3_1 => java::LOG4J2_PROPERTY,
         };
-        java::server_arguments(heap_mib, log4j_property, log4j, &self.class_path)
+        java::server_arguments(Jvm::Small { heap_mib }, log4j_property, log4j, &self.class_path)
     }
 
     /// Name and content of the logging configuration.

@@ -4,17 +4,21 @@
 //! medians and ratios over the runs. A ratio is of one run, and can be compared between machines.
 //! The work: transactions of 10 changes (5 inserts, 4 updates, 1 delete) on a table of 9 columns. Every slot is made before it is written, and
 //! every topic must hold each record of it once.
-//! Never: a figure of the first run of the connectors, which does not count: a broker and a worker that have just started compile their code.
+//! Everybody starts anew: our process, and a worker of Debezium's, whose own start is not counted.
+//! Never: a figure of the first run, which does not count: a broker that has just started compiles its code.
 
 mod debezium;
 mod limit;
+mod producer;
 mod report;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::backlog::{drain, make_slot, tally_of, write_marker};
 use crate::connector::Connector;
 use crate::debezium::Worker;
+use crate::event::Event;
 use crate::orders::{self, CHANGES_PER_TRANSACTION, Transactions};
 use crate::process_stat::{Servers, Usage};
 use crate::produce::delete_topic;
@@ -44,8 +48,12 @@ pub struct Plan {
 impl Plan {
     /// In the order in which they are measured: whoever reads a copy of our slot comes before us.
     fn contenders(&self) -> Vec<Contender> {
-        let mut contenders =
-            vec![Contender::PgRecvlogical, Contender::SqlRead, Contender::Tributary];
+        let mut contenders = vec![
+            Contender::PgRecvlogical,
+            Contender::SqlRead,
+            Contender::Producer,
+            Contender::Tributary,
+        ];
         let others = [
             (Contender::TributaryStream, self.stream),
             (Contender::Debezium, self.debezium),
@@ -55,16 +63,9 @@ impl Plan {
         contenders
     }
 
-    /// Who is measured in a run; in the one that does not count, run 0, one of each kind of program that has code to compile.
+    /// Who is measured in a run; in the one that does not count, run 0, only we are.
     fn contenders_of(&self, run: u32) -> Vec<Contender> {
-        let warms_up = |one: &Contender| match one {
-            Contender::Tributary => true,
-            Contender::Debezium => self.debezium,
-            Contender::DebeziumDefaults => !self.debezium,
-            Contender::PgRecvlogical | Contender::SqlRead | Contender::TributaryStream => false,
-        };
-        let contenders = self.contenders().into_iter();
-        contenders.filter(|one| run > 0 || warms_up(one)).collect()
+        if run == 0 { vec![Contender::Tributary] } else { self.contenders() }
     }
 }
 
@@ -81,8 +82,9 @@ struct Bench<'a> {
     stack: &'a Stack,
     database: Database,
     session: Session,
-    worker: Option<Worker>,
     plan: &'a Plan,
+    /// Records of the first run, for the producer alone.
+    sample: OnceLock<Vec<Event>>,
 }
 
 /// Drains the same WAL again and again, everybody in turns, each time from a slot of its own.
@@ -90,9 +92,7 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     let database = stack.database("drain").await?;
     let session = database.session().await?;
     orders::create(&session, 1).await?;
-    let wants_worker = plan.debezium || plan.debezium_defaults;
-    let worker = if wants_worker { Some(Worker::start(&database).await?) } else { None };
-    let bench = Bench { stack, database, session, worker, plan };
+    let bench = Bench { stack, database, session, plan, sample: OnceLock::new() };
     narrate("making the slots");
     bench.make_slots().await?;
     narrate(&format!("writing {} changes", plan.changes));
@@ -105,9 +105,6 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
             let spent = spent.map_err(|failure| failure.during(bench.name(contender, run)))?;
             report.add(run, contender, &spent, narrate);
         }
-    }
-    if let Some(worker) = bench.worker {
-        worker.stop().await;
     }
     Ok(report)
 }
@@ -129,8 +126,8 @@ impl Bench<'_> {
                     Contender::Debezium | Contender::DebeziumDefaults => {
                         debezium::make_slot(&self.session, &self.name(contender, run)).await?;
                     }
-                    // They read copies of ours.
-                    Contender::PgRecvlogical | Contender::SqlRead => {}
+                    // They read copies of ours, or nothing.
+                    Contender::PgRecvlogical | Contender::SqlRead | Contender::Producer => {}
                 }
             }
         }
@@ -180,12 +177,17 @@ impl Bench<'_> {
         let before = Servers::read(self.stack)?;
         let (elapsed, usage) = self.read(contender, run, end).await?;
         let servers = Servers::read(self.stack)?.since(before);
-        if contender.writes_to_kafka() {
+        if contender.brings_changes() {
             let name = self.name(contender, run);
+            let topic = format!("{name}.public.orders");
             self.session.drop_slot(&name).await?;
             tally_of(&self.database, &name).await?.expect(work.expected())?;
+            if run == 0 {
+                // Nobody else measures in this run.
+                let _ = self.sample.set(producer::sample(&self.database, &topic).await?);
+            }
             // A run leaves some hundred MB.
-            delete_topic(self.database.bootstrap(), &format!("{name}.public.orders")).await?;
+            delete_topic(self.database.bootstrap(), &topic).await?;
         }
         Ok(Spent { elapsed, usage, servers })
     }
@@ -204,17 +206,22 @@ impl Bench<'_> {
                 Ok((limit::pg_recvlogical(database, session, &ours, end).await?, None))
             }
             Contender::SqlRead => Ok((limit::sql_read(database, session, &ours, end).await?, None)),
+            Contender::Producer => {
+                let sample = self.sample.get().cloned().unwrap_or_default();
+                let records = self.plan.changes + self.plan.changes / CHANGES_PER_TRANSACTION;
+                Ok((producer::measure(database, sample, records).await?, None))
+            }
             Contender::Tributary | Contender::TributaryStream => {
                 let drained = drain(&self.connector(contender, run)?).await?;
                 Ok((drained.elapsed, Some(drained.usage)))
             }
             Contender::Debezium | Contender::DebeziumDefaults => {
-                let worker = self.worker.as_ref();
-                let worker = worker.ok_or_else(|| Failure::new("there is no worker"))?;
+                let worker = Worker::start(database).await?;
                 let name = self.name(contender, run);
                 let tuned = contender == Contender::Debezium;
-                let (elapsed, usage) = debezium::measure(worker, database, &name, tuned).await?;
-                Ok((elapsed, Some(usage)))
+                let measured = debezium::measure(&worker, database, &name, tuned).await;
+                worker.stop().await;
+                measured.map(|(elapsed, usage)| (elapsed, Some(usage)))
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Plan, Spent};
 use crate::figures::{mb, median, median_of, or_dash, per_second};
 
-/// Who read the WAL.
+/// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Contender {
@@ -16,6 +16,8 @@ pub enum Contender {
     PgRecvlogical,
     /// The slot read by SQL, to nowhere.
     SqlRead,
+    /// A producer that is not ours, with records like ours and nothing to do but send them, in transactions.
+    Producer,
     /// Our binary, exactly once, into Kafka.
     Tributary,
     /// The same with `tributary.read.mode=stream`.
@@ -27,8 +29,9 @@ pub enum Contender {
 }
 
 impl Contender {
-    pub(super) fn writes_to_kafka(self) -> bool {
-        !matches!(self, Self::PgRecvlogical | Self::SqlRead)
+    /// Whether it makes a topic of all changes.
+    pub(super) fn brings_changes(self) -> bool {
+        !matches!(self, Self::PgRecvlogical | Self::SqlRead | Self::Producer)
     }
 
     /// As a part of names of slots.
@@ -36,6 +39,7 @@ impl Contender {
         match self {
             Self::PgRecvlogical => "pg_recvlogical",
             Self::SqlRead => "sql_read",
+            Self::Producer => "producer",
             Self::Tributary => "tributary",
             Self::TributaryStream => "tributary_stream",
             Self::Debezium => "debezium",
