@@ -220,26 +220,38 @@ impl Lane<'_> {
         Ok(())
     }
 
-    /// Awaits the oldest opening request; repeats it for partitions that were turned away.
+    /// Awaits the oldest opening request; repeats it for partitions that were turned away. One of them asks whether the
+    /// transaction before is over, and the others follow then: a broker that still writes markers to a thousand partitions
+    /// would be kept from it by reading all batches again each time.
     async fn settle_opening(&mut self) -> Result<(), KafkaError> {
         let started = Instant::now();
         let Some((mut pieces, mut answer)) = self.in_flight.pop_front() else { return Ok(()) };
+        let mut turned_away = Vec::new();
         loop {
             let response = answer.response().await?;
             pass(Point::ProduceAnswered).await?;
-            let (pending, code) = self.settle(&response, &pieces, true)?;
-            let Some(code) = code else { return Ok(()) };
-            let waited = started.elapsed();
-            if waited >= self.settings.init_timeout {
-                return Err(KafkaError::PreviousTransactionPending {
-                    api: "Produce",
-                    subject: pending.first().map(|piece| piece.id.to_string()).unwrap_or_default(),
-                    waited,
-                    code,
-                });
+            let (mut pending, code) = self.settle(&response, &pieces, true)?;
+            if let Some(code) = code {
+                let waited = started.elapsed();
+                if waited >= self.settings.init_timeout {
+                    return Err(KafkaError::PreviousTransactionPending {
+                        api: "Produce",
+                        subject: pending
+                            .first()
+                            .map(|piece| piece.id.to_string())
+                            .unwrap_or_default(),
+                        waited,
+                        code,
+                    });
+                }
+                turned_away.extend(pending.drain(1..));
+                sleep(MARKERS_PAUSE).await;
+                pieces = pending;
+            } else if turned_away.is_empty() {
+                return Ok(());
+            } else {
+                pieces = std::mem::take(&mut turned_away);
             }
-            sleep(MARKERS_PAUSE).await;
-            pieces = pending;
             answer = self.submit(&pieces).await?;
         }
     }

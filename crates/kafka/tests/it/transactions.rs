@@ -43,6 +43,30 @@ async fn keys_values_headers_and_timestamps_arrive_as_they_were_given() {
     );
 }
 
+/// The broker writes a marker to each partition of the one before, and turns the next away meanwhile.
+#[tokio::test]
+async fn a_transaction_of_many_partitions_is_not_sent_over_and_over_behind_another() {
+    let client = client().await;
+    let wide = topic(&client, "wide", 500, &[]).await;
+    let value = [b'x'; 20_000];
+    let fill = || {
+        let mut transaction = Transaction::new(900_000);
+        for partition in &wide.partitions() {
+            transaction.append(partition, 0, None, Some(&value), &[]);
+        }
+        transaction
+    };
+    let settings = ProducerSettings { compression: Compression::None, ..transactional("wide") };
+    let mut producer = Producer::init(&client, settings).await.unwrap();
+    for _ in 0..4 {
+        let committed = producer.commit(fill()).await.unwrap();
+        assert_eq!(committed.partition_count, 500);
+        let once = 500 * value.len();
+        // Twice all of it, if all is turned away, and what asks whether the way is free.
+        assert!(committed.sent_bytes < 4 * once, "{} bytes for {once}", committed.sent_bytes);
+    }
+}
+
 #[tokio::test]
 async fn an_empty_transaction_commits_nothing() {
     let client = client().await;
