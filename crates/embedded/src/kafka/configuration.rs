@@ -95,6 +95,9 @@ impl Cluster<'_> {
             ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "1000"),
             // The default of 128 MiB is half of our heap.
             ("log.cleaner.dedupe.buffer.size", "8388608"),
+            // Each partition has two files of this size that are mapped into memory; some systems fill all of it at the first write.
+            // 1 MiB is enough for 512 MiB of records.
+            ("log.index.size.max.bytes", "1048576"),
             ("num.network.threads", "2"),
             ("num.io.threads", "4"),
         ]
