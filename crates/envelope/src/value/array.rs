@@ -31,10 +31,26 @@ pub(crate) fn array(
     form: &ArrayForm,
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Malformed> {
-    let mut rest = without_bounds(text)?.strip_prefix(b"{").ok_or(MALFORMED)?;
     out.push(b'[');
+    let mut is_first = true;
+    let outcome = elements(text, form.delimiter, &mut |item| {
+        if !std::mem::take(&mut is_first) {
+            out.push(b',');
+        }
+        form.write(item, out)
+    })?;
+    out.push(b']');
+    Ok(outcome)
+}
+
+/// Hands over each element, `None` for NULL, until one has no form.
+pub(crate) fn elements(
+    text: &[u8],
+    delimiter: u8,
+    each: &mut impl FnMut(Option<&[u8]>) -> Result<Outcome, Malformed>,
+) -> Result<Outcome, Malformed> {
+    let mut rest = without_bounds(text)?.strip_prefix(b"{").ok_or(MALFORMED)?;
     if rest == b"}" {
-        out.push(b']');
         return Ok(Outcome::Written);
     }
     let mut depth = 1_u32;
@@ -45,8 +61,8 @@ pub(crate) fn array(
             outcome = Outcome::Altered;
             rest = row;
         }
-        let (item, after) = next_item(rest, form.delimiter)?;
-        match form.write(&item, out)? {
+        let (item, after) = next_item(rest, delimiter)?;
+        match each(item.text())? {
             Outcome::Written => {}
             Outcome::Altered | Outcome::Beyond => outcome = Outcome::Altered,
             Outcome::Inexpressible => return Ok(Outcome::Inexpressible),
@@ -55,31 +71,28 @@ pub(crate) fn array(
         while let Some(after) = rest.strip_prefix(b"}") {
             depth -= 1;
             if depth == 0 {
-                out.push(b']');
                 return if after.is_empty() { Ok(outcome) } else { Err(MALFORMED) };
             }
             rest = after;
         }
         match rest.split_first() {
-            Some((&byte, after)) if byte == form.delimiter => rest = after,
+            Some((&byte, after)) if byte == delimiter => rest = after,
             _ => return Err(MALFORMED),
         }
-        out.push(b',');
     }
 }
 
 impl ArrayForm {
     /// One element; one that has no form is null where that may stand.
-    fn write(&self, item: &Item<'_>, out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
+    fn write(&self, item: Option<&[u8]>, out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
         let start = out.len();
-        let text: &[u8] = match item {
-            Item::Plain(text) => text,
-            Item::Unescaped(text) => text,
-            Item::Null if self.null_element == NullElement::Null => {
+        let text = match (item, self.null_element) {
+            (Some(text), _) => text,
+            (None, NullElement::Null) => {
                 out.extend_from_slice(b"null");
                 return Ok(Outcome::Written);
             }
-            Item::Null => return Ok(Outcome::Inexpressible),
+            (None, NullElement::NoArray) => return Ok(Outcome::Inexpressible),
         };
         let outcome = self.element.write(text, out)?;
         match (outcome, self.null_element) {
@@ -97,6 +110,16 @@ enum Item<'a> {
     Plain(&'a [u8]),
     Unescaped(smallvec::SmallVec<[u8; 128]>),
     Null,
+}
+
+impl Item<'_> {
+    fn text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(text) => Some(text),
+            Self::Unescaped(text) => Some(text),
+            Self::Null => None,
+        }
+    }
 }
 
 /// Drops `[0:2]=` before the array.

@@ -24,16 +24,30 @@ pub(crate) fn composite(
     attributes: &[Attribute],
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Malformed> {
-    let mut rest = text.strip_prefix(b"(");
-    let mut outcome = Outcome::Written;
-    if rest.is_none() {
-        return Err(MALFORMED);
-    }
-    for (index, attribute) in attributes.iter().enumerate() {
+    let outcome = fields(text, attributes.len(), &mut |index, field| {
+        let attribute = &attributes[index];
         out.push(if index == 0 { b'{' } else { b',' });
         out.extend_from_slice(&attribute.member);
+        attribute.write(field, out)
+    })?;
+    if attributes.is_empty() {
+        out.push(b'{');
+    }
+    out.push(b'}');
+    Ok(outcome)
+}
+
+/// Hands over each of so many fields, `None` for NULL and for what the row does not have.
+pub(crate) fn fields(
+    text: &[u8],
+    count: usize,
+    each: &mut impl FnMut(usize, Option<&[u8]>) -> Result<Outcome, Malformed>,
+) -> Result<Outcome, Malformed> {
+    let mut rest = Some(text.strip_prefix(b"(").ok_or(MALFORMED)?);
+    let mut outcome = Outcome::Written;
+    for index in 0..count {
         let Some(unread) = rest else {
-            out.extend_from_slice(b"null");
+            each(index, None)?;
             continue;
         };
         let (field, after) = next_field(unread)?;
@@ -42,15 +56,13 @@ pub(crate) fn composite(
             Some((b')', [])) => None,
             _ => return Err(MALFORMED),
         };
-        if attribute.write(field.as_deref(), out)? == Outcome::Altered {
+        if each(index, field.as_deref())? == Outcome::Altered {
             outcome = Outcome::Altered;
         }
     }
-    if attributes.is_empty() {
-        out.push(b'{');
+    if count == 0 {
         rest = rest.filter(|&rest| rest != b")");
     }
-    out.push(b'}');
     Ok(if rest.is_some() { Outcome::Inexpressible } else { outcome })
 }
 

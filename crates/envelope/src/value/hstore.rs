@@ -11,7 +11,7 @@ const MALFORMED: Malformed = Malformed("expected pairs like \"key\"=>\"value\"")
 
 /// A JSON object of strings and nulls.
 pub(crate) fn object(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let pairs = in_java_order(parse(text)?);
+    let pairs = pairs(text)?;
     out.push(b'{');
     for (index, (key, value)) in pairs.iter().enumerate() {
         if index > 0 {
@@ -34,6 +34,11 @@ pub(crate) fn object_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malforme
     object(text, &mut object_json)?;
     json::string(&object_json, out);
     Ok(())
+}
+
+/// Keys and values, in the order of Java.
+pub(crate) fn pairs(text: &[u8]) -> Result<Vec<(Bytes, Option<Bytes>)>, Malformed> {
+    Ok(in_java_order(parse(text)?))
 }
 
 fn parse(text: &[u8]) -> Result<Vec<(Bytes, Option<Bytes>)>, Malformed> {

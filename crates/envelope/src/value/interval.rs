@@ -65,7 +65,14 @@ const MALFORMED: Malformed =
 
 /// Microseconds; a month counts 30.4375 days. Stops at the 64-bit limits, where infinities are too.
 pub(crate) fn micros(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
-    let (total, outcome) = match text {
+    let (total, outcome) = micros_number(text)?;
+    out.extend_from_slice(itoa::Buffer::new().format(total).as_bytes());
+    Ok(outcome)
+}
+
+/// The same as a number.
+pub(crate) fn micros_number(text: &[u8]) -> Result<(i64, Outcome), Malformed> {
+    Ok(match text {
         b"infinity" => (i64::MAX, Outcome::Written),
         b"-infinity" => (i64::MIN, Outcome::Written),
         _ => {
@@ -78,9 +85,7 @@ pub(crate) fn micros(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malforme
             let beyond = whole == i64::MAX || whole == i64::MIN;
             (whole, if beyond { Outcome::Altered } else { Outcome::Written })
         }
-    };
-    out.extend_from_slice(itoa::Buffer::new().format(total).as_bytes());
-    Ok(outcome)
+    })
 }
 
 /// As Debezium counts: in floating point, so that from 285 years on the last digits are those of a double.

@@ -67,29 +67,26 @@ impl<'a> Decimal<'a> {
         Self { fraction: &self.fraction[..self.fraction.len() - zeros], ..self }
     }
 
-    /// Base64 of the unscaled value followed by `zeros` zeros.
-    fn unscaled_base64(self, zeros: usize, out: &mut Vec<u8>) {
+    /// Hands over the unscaled value followed by `zeros` zeros, as `BigInteger.toByteArray` gives it.
+    #[inline]
+    fn with_unscaled(self, zeros: usize, take: impl FnOnce(&[u8])) {
         let digits = self.whole.len() + self.fraction.len() + zeros;
         let parts = [self.whole, self.fraction];
         if digits <= SHORT_DIGITS {
             let magnitude = fold(parts, 0_i64, |sum, digit| sum * 10 + i64::from(digit));
             let magnitude = (0..zeros).fold(magnitude, |sum, _| sum * 10);
-            twos_complement(
-                &(if self.negative { -magnitude } else { magnitude }).to_be_bytes(),
-                out,
-            );
+            let value = if self.negative { -magnitude } else { magnitude };
+            take(twos_complement(&value.to_be_bytes()));
         } else if digits <= LONG_DIGITS {
             let magnitude = fold(parts, 0_i128, |sum, digit| sum * 10 + i128::from(digit));
             let magnitude = (0..zeros).fold(magnitude, |sum, _| sum * 10);
-            twos_complement(
-                &(if self.negative { -magnitude } else { magnitude }).to_be_bytes(),
-                out,
-            );
+            let value = if self.negative { -magnitude } else { magnitude };
+            take(twos_complement(&value.to_be_bytes()));
         } else {
             let text = [self.whole, self.fraction, &vec![b'0'; zeros]].concat();
             let magnitude = BigInt::parse_bytes(&text, 10).unwrap_or_default();
             let value = if self.negative { -magnitude } else { magnitude };
-            base64::encode(&value.to_signed_bytes_be(), out);
+            take(&value.to_signed_bytes_be());
         }
     }
 
@@ -113,15 +110,15 @@ fn fold<T>(parts: [&[u8]; 2], zero: T, step: impl Fn(T, u8) -> T + Copy) -> T {
     parts[1].iter().fold(sum, |sum, &digit| step(sum, digit - b'0'))
 }
 
-/// Base64 of the shortest two's complement form, as `BigInteger.toByteArray` gives it.
+/// The shortest two's complement form.
 #[inline]
-fn twos_complement(bytes: &[u8], out: &mut Vec<u8>) {
+fn twos_complement(bytes: &[u8]) -> &[u8] {
     let sign = if bytes[0] & 0x80 == 0 { 0 } else { 0xFF };
     let mut first = 0;
     while first + 1 < bytes.len() && bytes[first] == sign && (bytes[first + 1] ^ sign) & 0x80 == 0 {
         first += 1;
     }
-    base64::encode(&bytes[first..], out);
+    &bytes[first..]
 }
 
 /// True for `NaN`, `Infinity` and `-Infinity`.
@@ -132,6 +129,20 @@ fn is_special(text: &[u8]) -> bool {
 /// A Connect `Decimal`. `NaN` and infinities have no form in it.
 #[inline]
 pub(crate) fn decimal(text: &[u8], scale: i32, out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
+    unscaled(text, scale, |bytes| {
+        out.push(b'"');
+        base64::encode(bytes, out);
+        out.push(b'"');
+    })
+}
+
+/// The unscaled value of a Connect `Decimal`, handed over unless the outcome is that there is none.
+#[inline]
+pub(crate) fn unscaled(
+    text: &[u8],
+    scale: i32,
+    take: impl FnOnce(&[u8]),
+) -> Result<Outcome, Malformed> {
     if is_special(text) {
         return Ok(Outcome::Inexpressible);
     }
@@ -141,23 +152,31 @@ pub(crate) fn decimal(text: &[u8], scale: i32, out: &mut Vec<u8>) -> Result<Outc
     } else {
         decimal.at_scale(scale.unsigned_abs() as usize)?
     };
-    out.push(b'"');
-    decimal.unscaled_base64(zeros, out);
-    out.push(b'"');
+    decimal.with_unscaled(zeros, take);
     Ok(Outcome::Written)
 }
 
 /// A `VariableScaleDecimal`: as many fraction digits as the value has, without zeros at the end.
 pub(crate) fn variable_scale(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
+    scale_and_unscaled(text, |scale, bytes| {
+        out.extend_from_slice(b"{\"scale\":");
+        out.extend_from_slice(itoa::Buffer::new().format(scale).as_bytes());
+        out.extend_from_slice(b",\"value\":\"");
+        base64::encode(bytes, out);
+        out.extend_from_slice(b"\"}");
+    })
+}
+
+/// Scale and unscaled value of a `VariableScaleDecimal`, handed over unless the outcome is that there are none.
+pub(crate) fn scale_and_unscaled(
+    text: &[u8],
+    take: impl FnOnce(usize, &[u8]),
+) -> Result<Outcome, Malformed> {
     if is_special(text) {
         return Ok(Outcome::Inexpressible);
     }
     let decimal = Decimal::parse(text)?.stripped();
-    out.extend_from_slice(b"{\"scale\":");
-    out.extend_from_slice(itoa::Buffer::new().format(decimal.fraction.len()).as_bytes());
-    out.extend_from_slice(b",\"value\":\"");
-    decimal.unscaled_base64(0, out);
-    out.extend_from_slice(b"\"}");
+    decimal.with_unscaled(0, |bytes| take(decimal.fraction.len(), bytes));
     Ok(Outcome::Written)
 }
 
@@ -205,10 +224,13 @@ pub(crate) fn digits(
 
 /// The nearest 64-bit float, with `decimal.handling.mode=double`.
 pub(crate) fn double(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
+    java_double(number(text)?, out)
+}
+
+/// The float nearest to a number's text, which may also be `NaN` or an infinity.
+pub(crate) fn number<T: std::str::FromStr>(text: &[u8]) -> Result<T, Malformed> {
     let malformed = Malformed("expected a decimal number");
-    let value: f64 =
-        std::str::from_utf8(text).map_err(|_| malformed)?.parse().map_err(|_| malformed)?;
-    java_double(value, out)
+    std::str::from_utf8(text).map_err(|_| malformed)?.parse().map_err(|_| malformed)
 }
 
 /// A double as Java writes it.

@@ -16,6 +16,14 @@ pub(crate) fn single_bit(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed
 
 /// Bits as bytes, the last bit in the lowest place of the first byte; zero bytes at the end are left out, of `bit(n)` too.
 pub(crate) fn bits(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    out.push(b'"');
+    base64::encode(&bits_bytes(text)?, out);
+    out.push(b'"');
+    Ok(())
+}
+
+/// The bytes themselves.
+pub(crate) fn bits_bytes(text: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut bytes = vec![0_u8; text.len().div_ceil(8)];
     for (place, &bit) in text.iter().rev().enumerate() {
         match bit {
@@ -27,10 +35,7 @@ pub(crate) fn bits(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     while bytes.last() == Some(&0) {
         bytes.pop();
     }
-    out.push(b'"');
-    base64::encode(&bytes, out);
-    out.push(b'"');
-    Ok(())
+    Ok(bytes)
 }
 
 fn coordinate(text: &[u8]) -> Result<f64, Malformed> {
@@ -40,32 +45,52 @@ fn coordinate(text: &[u8]) -> Result<f64, Malformed> {
 
 /// `(1,2)` as `{"x":1.0,"y":2.0,"wkb":…,"srid":null}`.
 pub(crate) fn point(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let malformed = Malformed("expected a point like (1,2)");
-    let inner =
-        text.strip_prefix(b"(").and_then(|text| text.strip_suffix(b")")).ok_or(malformed)?;
-    let comma = inner.iter().position(|&byte| byte == b',').ok_or(malformed)?;
-    let (x, y) = (coordinate(&inner[..comma])?, coordinate(&inner[comma + 1..])?);
+    let (x, y, binary) = point_parts(text)?;
     out.extend_from_slice(b"{\"x\":");
     numeric::java_double(x, out)?;
     out.extend_from_slice(b",\"y\":");
     numeric::java_double(y, out)?;
-    // Well-known binary: little endian, type 1, two coordinates.
-    let mut binary = [0; 21];
-    binary[..5].copy_from_slice(&[1, 1, 0, 0, 0]);
-    binary[5..13].copy_from_slice(&x.to_le_bytes());
-    binary[13..].copy_from_slice(&y.to_le_bytes());
     out.extend_from_slice(b",\"wkb\":\"");
     base64::encode(&binary, out);
     out.extend_from_slice(b"\",\"srid\":null}");
     Ok(())
 }
 
+/// Both coordinates, and the well-known binary of the point.
+pub(crate) fn point_parts(text: &[u8]) -> Result<(f64, f64, [u8; 21]), Malformed> {
+    let malformed = Malformed("expected a point like (1,2)");
+    let inner =
+        text.strip_prefix(b"(").and_then(|text| text.strip_suffix(b")")).ok_or(malformed)?;
+    let comma = inner.iter().position(|&byte| byte == b',').ok_or(malformed)?;
+    let (x, y) = (coordinate(&inner[..comma])?, coordinate(&inner[comma + 1..])?);
+    // Well-known binary: little endian, type 1, two coordinates.
+    let mut binary = [0; 21];
+    binary[..5].copy_from_slice(&[1, 1, 0, 0, 0]);
+    binary[5..13].copy_from_slice(&x.to_le_bytes());
+    binary[13..].copy_from_slice(&y.to_le_bytes());
+    Ok((x, y, binary))
+}
+
 /// Extended well-known binary in hexadecimal, as `PostGIS` shows it: `{"wkb":…,"srid":4326}`.
 pub(crate) fn geometry(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let mut bytes = vec![0; text.len() / 2];
+    let srid = geometry_bytes(text, &mut bytes)?;
+    out.extend_from_slice(b"{\"wkb\":\"");
+    base64::encode(&bytes, out);
+    out.extend_from_slice(b"\",\"srid\":");
+    match srid {
+        Some(srid) => out.extend_from_slice(itoa::Buffer::new().format(srid).as_bytes()),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Decodes a geometry into as many bytes as it has pairs of digits; its spatial reference system, if it names one.
+pub(crate) fn geometry_bytes(text: &[u8], bytes: &mut [u8]) -> Result<Option<u32>, Malformed> {
     const HAS_SRID: u32 = 0x2000_0000;
     let malformed = Malformed("expected a geometry in hexadecimal");
-    let mut bytes = vec![0; text.len() / 2];
-    base64::decode_hex(text, &mut bytes)?;
+    base64::decode_hex(text, bytes)?;
     let word = |at: usize| {
         let word: [u8; 4] = *bytes.get(at..)?.first_chunk()?;
         Some(if bytes.first() == Some(&0) {
@@ -75,25 +100,13 @@ pub(crate) fn geometry(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> 
         })
     };
     let kind = word(1).ok_or(malformed)?;
-    out.extend_from_slice(b"{\"wkb\":\"");
-    base64::encode(&bytes, out);
-    out.extend_from_slice(b"\",\"srid\":");
-    if kind & HAS_SRID == 0 {
-        out.extend_from_slice(b"null");
-    } else {
-        out.extend_from_slice(itoa::Buffer::new().format(word(5).ok_or(malformed)?).as_bytes());
-    }
-    out.push(b'}');
-    Ok(())
+    if kind & HAS_SRID == 0 { Ok(None) } else { word(5).ok_or(malformed).map(Some) }
 }
 
 /// `[1,2,3]` as a JSON array of floats.
 pub(crate) fn vector(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let malformed = Malformed("expected a vector like [1,2,3]");
-    let inner =
-        text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).ok_or(malformed)?;
     out.push(b'[');
-    for (index, item) in inner.split(|&byte| byte == b',').enumerate() {
+    for (index, item) in vector_items(text)?.enumerate() {
         if index > 0 {
             out.push(b',');
         }
@@ -103,21 +116,25 @@ pub(crate) fn vector(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// The items of `[1,2,3]`.
+pub(crate) fn vector_items(text: &[u8]) -> Result<impl Iterator<Item = &[u8]>, Malformed> {
+    let malformed = Malformed("expected a vector like [1,2,3]");
+    let inner =
+        text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).ok_or(malformed)?;
+    Ok(inner.split(|&byte| byte == b','))
+}
+
 /// `{1:201,9:209}/3000` as dimensions and pairs of index and value. Java counts both in 16 bits.
 pub(crate) fn sparse_vector(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
-    let malformed = Malformed("expected a sparse vector like {1:201}/3000");
-    let text = std::str::from_utf8(text).map_err(|_| malformed)?;
-    let (pairs, dimensions) =
-        text.strip_prefix('{').and_then(|text| text.split_once("}/")).ok_or(malformed)?;
+    let (pairs, dimensions) = sparse_parts(text)?;
     let Ok(dimensions) = dimensions.parse::<i16>() else {
         return Ok(Outcome::Inexpressible);
     };
     out.extend_from_slice(b"{\"dimensions\":");
     out.extend_from_slice(itoa::Buffer::new().format(dimensions).as_bytes());
     out.extend_from_slice(b",\"vector\":[");
-    for (position, pair) in pairs.split(',').filter(|pair| !pair.is_empty()).enumerate() {
-        let (index, value) = pair.split_once(':').ok_or(malformed)?;
-        let index: i16 = index.parse().map_err(|_| malformed)?;
+    for (position, pair) in sparse_pairs(pairs).enumerate() {
+        let (index, value) = pair?;
         if position > 0 {
             out.push(b',');
         }
@@ -129,6 +146,22 @@ pub(crate) fn sparse_vector(text: &[u8], out: &mut Vec<u8>) -> Result<Outcome, M
     }
     out.extend_from_slice(b"]}");
     Ok(Outcome::Written)
+}
+
+const NO_SPARSE_VECTOR: Malformed = Malformed("expected a sparse vector like {1:201}/3000");
+
+/// Pairs and dimensions of `{1:201,9:209}/3000`.
+pub(crate) fn sparse_parts(text: &[u8]) -> Result<(&str, &str), Malformed> {
+    let text = std::str::from_utf8(text).map_err(|_| NO_SPARSE_VECTOR)?;
+    text.strip_prefix('{').and_then(|text| text.split_once("}/")).ok_or(NO_SPARSE_VECTOR)
+}
+
+/// Index and value of each of `1:201,9:209`.
+pub(crate) fn sparse_pairs(pairs: &str) -> impl Iterator<Item = Result<(i16, &str), Malformed>> {
+    pairs.split(',').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (index, value) = pair.split_once(':').ok_or(NO_SPARSE_VECTOR)?;
+        Ok((index.parse().map_err(|_| NO_SPARSE_VECTOR)?, value))
+    })
 }
 
 /// Text of a geometric type with its numbers as Java writes them: `(1,1),(0,0)` becomes `(1.0,1.0),(0.0,0.0)`.

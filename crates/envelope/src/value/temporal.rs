@@ -47,17 +47,27 @@ pub(crate) fn date_iso(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> 
 /// `time` since midnight, or as `"13:51:30.123Z"`; ISO text has no 24:00, which becomes 00:00.
 #[inline]
 pub(crate) fn time(text: &[u8], form: TimeForm, out: &mut Vec<u8>) -> Result<Outcome, Malformed> {
-    let micros = calendar::time(text)?;
     match form {
-        TimeForm::Number(Unit::Millis) => integer(micros / 1_000, out),
-        TimeForm::Number(Unit::Micros) => integer(micros, out),
-        TimeForm::Number(Unit::Nanos) => integer(micros * 1_000, out),
+        TimeForm::Number(unit) => {
+            integer(time_number(text, unit)?, out);
+            Ok(Outcome::Written)
+        }
         TimeForm::Iso => {
-            clock_iso(micros % (SECONDS_PER_DAY * MICROS_PER_SECOND), out);
-            return Ok(clock_outcome(text));
+            clock_iso(calendar::time(text)? % (SECONDS_PER_DAY * MICROS_PER_SECOND), out);
+            Ok(clock_outcome(text))
         }
     }
-    Ok(Outcome::Written)
+}
+
+/// `time` since midnight.
+#[inline]
+pub(crate) fn time_number(text: &[u8], unit: Unit) -> Result<i64, Malformed> {
+    let micros = calendar::time(text)?;
+    Ok(match unit {
+        Unit::Millis => micros / 1_000,
+        Unit::Micros => micros,
+        Unit::Nanos => micros * 1_000,
+    })
 }
 
 /// `timetz` as `"11:51:30.123789Z"`, in UTC; 24:00 becomes 00:00.
@@ -84,21 +94,29 @@ pub(crate) fn timestamp(
     form: TimeForm,
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Malformed> {
-    let moment = calendar::timestamp(text)?;
-    let unit = match form {
-        TimeForm::Number(unit) => unit,
-        TimeForm::Iso => {
-            timestamp_iso(moment, out);
-            return Ok(Outcome::Written);
+    match form {
+        TimeForm::Number(unit) => {
+            let (value, outcome) = timestamp_number(text, unit)?;
+            integer(value, out);
+            Ok(outcome)
         }
-    };
+        TimeForm::Iso => {
+            timestamp_iso(calendar::timestamp(text)?, out);
+            Ok(Outcome::Written)
+        }
+    }
+}
+
+/// `timestamp` since 1970-01-01, read as UTC.
+#[inline]
+pub(crate) fn timestamp_number(text: &[u8], unit: Unit) -> Result<(i64, Outcome), Malformed> {
+    let moment = calendar::timestamp(text)?;
     if let Some(value) = since_epoch(moment, unit) {
-        integer(value, out);
-        return Ok(Outcome::Written);
+        return Ok((value, Outcome::Written));
     }
     let before = matches!(moment, Moment::Finite { seconds, .. } if seconds < 0);
-    integer(if before { i64::MIN } else { i64::MAX }, out);
-    Ok(if unit == Unit::Nanos { Outcome::Beyond } else { Outcome::Altered })
+    let outermost = if before { i64::MIN } else { i64::MAX };
+    Ok((outermost, if unit == Unit::Nanos { Outcome::Beyond } else { Outcome::Altered }))
 }
 
 /// `None` for a finite moment that 64 bits of this unit cannot count.
