@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 
 use crate::{failure, stdout, tributary};
 
-const FAMILIES: [&str; 9] = ["WA", "EN", "NT", "PG", "KA", "CO", "CF", "EM", "CL"];
+const FAMILIES: [&str; 10] = ["WA", "EN", "NT", "PG", "KA", "RG", "CO", "CF", "EM", "CL"];
 
 #[test]
 fn explain_prints_the_page_of_a_code() {
