@@ -1,4 +1,5 @@
-//! A real PostgreSQL and a real Apache Kafka for people and tests that have none.
+//! A real PostgreSQL and a real Apache Kafka for people and tests that have none; for tests also a Kafka Connect and a schema
+//! registry.
 //!
 //! In: which version, which folder, which settings. Out: servers that answer, on free loopback ports, and that end with the
 //! process that started them, however it ends. Never here: a mock, a container, a registry's address, knowledge of change
@@ -31,7 +32,9 @@ mod log;
 mod maven;
 mod ports;
 mod postgres;
+mod probe;
 mod progress;
+mod registry;
 pub mod tools;
 mod user;
 mod watchdog;
@@ -47,3 +50,4 @@ pub use kafka::{
 };
 pub use postgres::{Postgres, PostgresOptions, PostgresSource, StopMode};
 pub use progress::{Event, Progress, Silent};
+pub use registry::SchemaRegistry;

@@ -51,6 +51,8 @@ fn artifact(line: &'static str) -> Option<Artifact> {
 
 pub(crate) const KAFKA_4: &str = include_str!("../lock/kafka-4.3.1.lock");
 pub(crate) const KAFKA_3: &str = include_str!("../lock/kafka-3.9.2.lock");
+pub(crate) const APICURIO: &str = include_str!("../lock/apicurio-2.6.13.lock");
+pub(crate) const APICURIO_CONVERTER: &str = include_str!("../lock/apicurio-converter-2.6.13.lock");
 pub(crate) const CONNECT: &str = include_str!("../lock/connect-4.3.1.lock");
 pub(crate) const CONNECT_CLIENT: &str = include_str!("../lock/connect-client-4.0.5.lock");
 pub(crate) const DEBEZIUM: &str = include_str!("../lock/debezium-3.6.0.lock");
@@ -63,7 +65,9 @@ mod tests {
 
     #[test]
     fn every_line_of_every_lock_file_pins_one_artifact() {
-        for text in [KAFKA_4, KAFKA_3, CONNECT, CONNECT_CLIENT, DEBEZIUM, FLINK, POSTGRES] {
+        let registry = [APICURIO, APICURIO_CONVERTER];
+        let all = [KAFKA_4, KAFKA_3, CONNECT, CONNECT_CLIENT, DEBEZIUM, FLINK, POSTGRES];
+        for text in all.into_iter().chain(registry) {
             let artifacts = artifacts(text);
             let lines = text.lines().filter(|line| !line.starts_with('#')).count();
             assert_eq!(artifacts.len(), lines);

@@ -44,6 +44,13 @@ impl Programs {
                 plugin_folders.push(unpacked.display().to_string());
             }
         }
+        if plugins.contains(&Plugin::ApicurioConverter) {
+            // Not an archive but jars, beside one another.
+            let jars = lock::artifacts(lock::APICURIO_CONVERTER);
+            let plugin = folder.join("plugins").join("apicurio-converter-2.6.13.Final");
+            maven::provide("Apicurio's converters", &jars, &cache, &plugin, progress).await?;
+            plugin_folders.push(plugin.display().to_string());
+        }
         Ok(Self { java, class_path, plugin_path: plugin_folders.join(",") })
     }
 }
@@ -54,9 +61,13 @@ mod tests {
 
     #[test]
     fn each_plugin_is_pinned() {
-        for plugin in [Plugin::DebeziumPostgres, Plugin::DebeziumJdbcSink] {
+        for (plugin, pinned) in [
+            (Plugin::DebeziumPostgres, lock::DEBEZIUM),
+            (Plugin::DebeziumJdbcSink, lock::DEBEZIUM),
+            (Plugin::ApicurioConverter, lock::APICURIO_CONVERTER),
+        ] {
             let name = plugin.artifact_name();
-            assert!(lock::artifacts(lock::DEBEZIUM).iter().any(|artifact| artifact.name == name));
+            assert!(lock::artifacts(pinned).iter().any(|artifact| artifact.name == name));
         }
     }
 }

@@ -6,7 +6,6 @@
 
 mod install;
 mod options;
-mod probe;
 
 use std::{
     fs,
@@ -20,7 +19,7 @@ use tracing::debug;
 use self::install::Programs;
 pub use self::options::{ConnectOptions, Plugin};
 use crate::{
-    EmbeddedError, Event, Progress, java, log, ports,
+    EmbeddedError, Event, Progress, java, log, ports, probe,
     watchdog::{Ending, Guarded, Watched},
 };
 
@@ -133,7 +132,7 @@ impl Connect {
                 let tail = log::tail(&log);
                 return Err(EmbeddedError::Exited { server, code, log, tail });
             }
-            if probe::is_healthy(self.port).await {
+            if probe::is_healthy(self.port, "/health").await {
                 return Ok(());
             }
             let waited = begun.elapsed();
@@ -204,13 +203,14 @@ fn state(options: &ConnectOptions, folder: &Path) -> Vec<(String, String)> {
 fn properties(options: &ConnectOptions, programs: &Programs, folder: &Path, port: u16) -> String {
     const CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
     let listener = format!("http://127.0.0.1:{port}");
+    let declared = options.plugins.iter().all(|plugin| plugin.is_declared());
     let fixed = [
         ("bootstrap.servers", options.bootstrap.as_str()),
         ("listeners", &listener),
         ("key.converter", CONVERTER),
         ("value.converter", CONVERTER),
         // The default also looks into every class of every plugin, which takes seconds.
-        ("plugin.discovery", "service_load"),
+        ("plugin.discovery", if declared { "service_load" } else { "hybrid_warn" }),
         ("connector.client.config.override.policy", "All"),
     ];
     // An empty path is refused.

@@ -56,6 +56,8 @@ pub enum Plugin {
     DebeziumPostgres,
     /// Debezium's sink connector for JDBC, 3.6.0.Final, with its transformations.
     DebeziumJdbcSink,
+    /// Apicurio's converters, 2.6.13.Final; among them the one for Avro.
+    ApicurioConverter,
 }
 
 impl Plugin {
@@ -64,6 +66,12 @@ impl Plugin {
         match self {
             Self::DebeziumPostgres => "debezium-connector-postgres",
             Self::DebeziumJdbcSink => "debezium-connector-jdbc",
+            Self::ApicurioConverter => "apicurio-registry-utils-converter",
         }
+    }
+
+    /// Whether its jars say what is in them; the worker looks into every class of one that does not.
+    pub(super) fn is_declared(self) -> bool {
+        self != Self::ApicurioConverter
     }
 }
