@@ -65,7 +65,7 @@ pub(crate) enum CliError {
     )]
     NoSignalTopic { connector: String },
     #[error(
-        "[CL013] nobody tells when the snapshot is over: connector `{connector}` has no topic of notifications\n  fix: set notification.enabled.channels=sink and notification.sink.topic.name in the connector's configuration, or leave --wait out and look at the connector's log"
+        "[CL013] nobody tells when the snapshot is over: connector `{connector}` has no topic of notifications in JSON\n  fix: set notification.enabled.channels=sink and notification.sink.topic.name in the connector's configuration; with AvroConverter leave --wait out and look at the connector's log"
     )]
     NoNotifications { connector: String },
     #[error(

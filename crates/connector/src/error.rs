@@ -10,6 +10,7 @@ use kafka::KafkaError;
 use pgoutput::{AssembleError, DecodeError, Lsn, StreamsError, Xid};
 use postgres::identity::IdentityChoice;
 use postgres::{PostgresError, TableName};
+use registry::RegistryError;
 
 /// What a failure asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,9 @@ pub enum ConnectorError {
     /// Kafka failed or refused.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
+    /// A schema has no id.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// A change could not be encoded.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),

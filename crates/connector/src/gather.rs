@@ -110,21 +110,22 @@ impl Gatherer {
         tables: Tables,
         limits: RecordLimits,
         position: Position,
-    ) -> Self {
+    ) -> Result<Self, ConnectorError> {
         let ProducerSettings { batch_bytes_max, compression, .. } = settings.producer;
         let mut scratch = Scratch::default();
         if let Some(bytes_max) = limits.value_bytes_max() {
             scratch.limit_values(bytes_max);
         }
-        Self {
+        let heartbeat = settings.heartbeat.as_ref().map(|heartbeat| heartbeat.plan(encoder));
+        Ok(Self {
             assembler: Assembler::new(),
             tables,
-            messages: MessagePlan::compile(encoder),
+            messages: MessagePlan::compile(encoder)?,
             message_filter: settings.message_prefixes.clone(),
             message_topic: None,
-            metadata: TransactionRecords::new(settings, encoder),
-            heartbeat: settings.heartbeat.as_ref().map(|heartbeat| heartbeat.plan(encoder)),
-            notifications: Notifications::new(settings, encoder),
+            metadata: TransactionRecords::new(settings, encoder)?,
+            heartbeat: heartbeat.transpose()?,
+            notifications: Notifications::new(settings, encoder)?,
             context_prefix: settings.context_prefix.clone(),
             signals: settings.signals.as_ref().map(|signals| Signals::of(signals.table.clone())),
             news: News::of(&position.requests),
@@ -142,7 +143,7 @@ impl Gatherer {
             replayed: false,
             lag: Duration::ZERO,
             commit_times: CommitTimes::default(),
-        }
+        })
     }
 
     /// The last complete position.

@@ -39,6 +39,7 @@ mod provision;
 mod pushdown;
 mod reselect;
 mod retention;
+mod schemas;
 pub mod settings;
 mod shape;
 mod signal;

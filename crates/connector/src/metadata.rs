@@ -13,6 +13,7 @@ use pgoutput::{Begin, Lsn};
 use crate::append::{Appender, no_change};
 use crate::error::ConnectorError;
 use crate::oversized::RecordLimits;
+use crate::schemas::Schemas;
 use crate::settings::Settings;
 
 /// State of the source transaction that is being read, as its records need it.
@@ -28,15 +29,27 @@ pub(crate) struct TransactionRecords {
 
 impl TransactionRecords {
     /// `None` unless `provide.transaction.metadata` is on.
-    pub(crate) fn new(settings: &Settings, encoder: &Arc<EncoderSettings>) -> Option<Self> {
-        let topic = settings.transaction_topic.as_deref()?;
-        Some(Self {
-            plan: TransactionPlan::compile(encoder, topic),
+    pub(crate) fn new(
+        settings: &Settings,
+        encoder: &Arc<EncoderSettings>,
+    ) -> Result<Option<Self>, ConnectorError> {
+        let Some(topic) = settings.transaction_topic.as_deref() else { return Ok(None) };
+        Ok(Some(Self {
+            plan: TransactionPlan::compile(encoder, topic)?,
             begin_lsn: Lsn::ZERO,
             committed_at_unix_us: 0,
             begun: true,
             limits: RecordLimits::fixed(&settings.producer),
-        })
+        }))
+    }
+
+    /// Has the schemas of these records registered, the first time.
+    pub(crate) async fn identify(&mut self, schemas: &mut Schemas) -> Result<(), ConnectorError> {
+        if !self.plan.is_identified() {
+            let ids = schemas.ids(self.plan.topic(), self.plan.schemas()).await?;
+            self.plan.identify(ids);
+        }
+        Ok(())
     }
 
     /// Name of the topic of these records.

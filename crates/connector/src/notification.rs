@@ -14,6 +14,7 @@ use crate::append::{Appender, no_change};
 use crate::clock;
 use crate::error::ConnectorError;
 use crate::oversized::RecordLimits;
+use crate::schemas::Schemas;
 use crate::settings::Settings;
 
 /// Which snapshot a notification is about.
@@ -152,15 +153,30 @@ pub(crate) struct Notifications {
 
 impl Notifications {
     /// `None` if nobody asks for any.
-    pub(crate) fn new(settings: &Settings, encoder: &Arc<EncoderSettings>) -> Option<Self> {
+    pub(crate) fn new(
+        settings: &Settings,
+        encoder: &Arc<EncoderSettings>,
+    ) -> Result<Option<Self>, ConnectorError> {
         let wanted = &settings.notifications;
         let sink = wanted.sink_topic.as_deref();
-        (wanted.log || sink.is_some()).then(|| Self {
+        let sink = sink.map(|topic| NotificationPlan::compile(encoder, topic)).transpose()?;
+        Ok((wanted.log || sink.is_some()).then(|| Self {
             log: wanted.log,
-            sink: sink.map(|topic| NotificationPlan::compile(encoder, topic)),
+            sink,
             connector_name: encoder.topic_prefix.clone(),
             producer: settings.producer.clone(),
-        })
+        }))
+    }
+
+    /// Has the schemas of the records registered, the first time.
+    pub(crate) async fn identify(&mut self, schemas: &mut Schemas) -> Result<(), ConnectorError> {
+        if let Some(plan) = &mut self.sink
+            && !plan.is_identified()
+        {
+            let ids = schemas.ids(plan.topic(), plan.schemas()).await?;
+            plan.identify(ids);
+        }
+        Ok(())
     }
 
     /// The topic of the records; `None` if there are none.

@@ -26,6 +26,7 @@ use crate::history::reading::{Reading, writers};
 use crate::history::resolve::{Certainty, Evidence, resolve};
 use crate::measure::{Tallies, Tally};
 use crate::reselect::Reselect;
+use crate::schemas::Schemas;
 use crate::settings::Settings;
 use crate::shape;
 use crate::topics::Topics;
@@ -60,6 +61,7 @@ pub(crate) struct Tables {
     encoder: Arc<EncoderSettings>,
     control: Connection,
     topics: Topics,
+    schemas: Schemas,
     history: History,
     /// Labels of enums as they were when each was first seen, where those are wanted.
     first_labels: Option<HashMap<Oid, Vec<String>>>,
@@ -110,7 +112,7 @@ impl Tables {
         settings: &Arc<Settings>,
         encoder: Arc<EncoderSettings>,
         control: Connection,
-        topics: Topics,
+        (topics, schemas): (Topics, Schemas),
         history: History,
     ) -> Self {
         Self {
@@ -118,6 +120,7 @@ impl Tables {
             encoder,
             control,
             topics,
+            schemas,
             history,
             first_labels: None,
             by_oid: HashMap::new(),
@@ -318,8 +321,15 @@ impl Tables {
         &mut self.topics
     }
 
+    /// Ids of schemas, asked for when first needed.
+    pub(crate) fn schemas(&mut self) -> &mut Schemas {
+        &mut self.schemas
+    }
+
     async fn compile(&mut self, table: Table) -> Result<CapturedTable, ConnectorError> {
-        let plan = TablePlan::compile(table, &self.encoder)?;
+        let mut plan = TablePlan::compile(table, &self.encoder)?;
+        let ids = self.schemas.ids(plan.topic(), plan.schemas()).await?;
+        plan.identify(ids);
         self.notices.extend(plan.notices());
         let topic = self.topics.ensure(plan.topic()).await?;
         info!(

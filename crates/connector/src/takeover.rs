@@ -34,6 +34,7 @@ use crate::gather::Gatherer;
 use crate::oversized::RecordLimits;
 use crate::position::{Position, Requests, SnapshotProgress};
 use crate::provision;
+use crate::schemas::Schemas;
 use crate::settings::{EnumLabels, Settings};
 use crate::snapshot::{Done, Purpose, SnapshotPlan, SnapshotTable};
 use crate::spans::{self, within};
@@ -171,9 +172,11 @@ async fn assemble(
         None => None,
     };
     let limits = RecordLimits::new(settings, whole_records);
-    let mut tables = Tables::new(settings, Arc::clone(&encoder), control, topics, history);
+    let schemas = Schemas::new(&settings.schemas)?;
+    let names = (topics, schemas);
+    let mut tables = Tables::new(settings, Arc::clone(&encoder), control, names, history);
     tables.session_begins(read_at);
-    let gatherer = Gatherer::new(settings, &encoder, tables, limits, position);
+    let gatherer = Gatherer::new(settings, &encoder, tables, limits, position)?;
     Ok(Taken { producer, log, gatherer, replication, acknowledged, snapshot, done })
 }
 

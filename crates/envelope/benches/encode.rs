@@ -3,17 +3,15 @@
 //!
 //! `cargo bench -p envelope --bench encode`
 
-use std::sync::Arc;
-
 use divan::{Bencher, black_box};
 use envelope::copy_text::split_line;
 use envelope::{OldRow, Record, Scratch, SourcePosition, TablePlan};
 use pgoutput::TupleValue;
-use sample::{Order, position, settings, table};
+use sample::{Order, avro_settings, plan, position, settings};
 use smallvec::SmallVec;
 
-/// `schemas.enable`.
-const FORMATS: [&str; 2] = ["without_schema", "with_schema"];
+/// JSON with `schemas.enable` and without, and Avro.
+const FORMATS: [&str; 3] = ["without_schema", "with_schema", "avro"];
 
 /// Each sample times so many in a row: one alone is not much longer than the clock takes.
 const SAMPLE_SIZE: u32 = 1_000;
@@ -83,8 +81,11 @@ fn measure(
     format: &str,
     mut encode: impl FnMut(&TablePlan, &SourcePosition<'_>, &mut Scratch),
 ) {
-    let settings = Arc::new(settings(format == "with_schema"));
-    let plan = TablePlan::compile(table(), &settings).expect("the table can be encoded");
+    let settings = match format {
+        "avro" => avro_settings(),
+        format => settings(format == "with_schema"),
+    };
+    let plan = plan(settings).expect("the table can be encoded");
     let mut scratch = Scratch::default();
     let mut number = 0;
     bencher.bench_local(|| {

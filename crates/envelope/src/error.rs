@@ -131,6 +131,36 @@ pub enum EnvelopeError {
         /// The name.
         topic: String,
     },
+    /// Avro does not take the name of a schema.
+    #[error(
+        "[EN014] {owner}: Avro takes letters, digits and underscores for the names of schemas, and no digit in front; the schema `{name}` has others\n  fix: set schema.name.adjustment.mode=avro, which puts underscores in their places, or avro_unicode, which keeps names apart"
+    )]
+    AvroName {
+        /// The table or the topic.
+        owner: String,
+        /// The name.
+        name: String,
+    },
+    /// Avro does not take the name of a field.
+    #[error(
+        "[EN015] {owner}: Avro takes letters, digits and underscores for the names of fields, and no digit in front; the field `{name}` has others\n  fix: set field.name.adjustment.mode=avro, which puts underscores in their places, or avro_unicode, which keeps names apart, or leave the column out with column.exclude.list"
+    )]
+    AvroFieldName {
+        /// The table or the topic.
+        owner: String,
+        /// The name.
+        name: String,
+    },
+    /// Two types of one name that are not the same.
+    #[error(
+        "[EN016] {owner}: its schema has two types `{name}` that differ, and Avro takes a name only once\n  fix: take the columns of this type out of column.propagate.source.type and datatype.propagate.source.type, whose parameters make them differ"
+    )]
+    AvroRedefined {
+        /// The table or the topic.
+        owner: String,
+        /// The name.
+        name: String,
+    },
     /// A key column is called as the field that names the table.
     #[error(
         "[EN012] the key of table {table} has a column `{field}`, and topic.key.field.name adds a field of that name\n  fix: set topic.key.field.name to a name that no key column has, or topic.key.enforce.uniqueness=false"
@@ -158,6 +188,9 @@ impl EnvelopeError {
             | Self::FieldCollision { .. }
             | Self::TopicName { .. }
             | Self::KeyFieldCollision { .. }
+            | Self::AvroName { .. }
+            | Self::AvroFieldName { .. }
+            | Self::AvroRedefined { .. }
             | Self::ValueTooLarge { .. } => Class::Definite,
         }
     }
@@ -177,6 +210,9 @@ impl EnvelopeError {
             Self::TopicName { .. } => "EN011",
             Self::KeyFieldCollision { .. } => "EN012",
             Self::ValueTooLarge { .. } => "EN013",
+            Self::AvroName { .. } => "EN014",
+            Self::AvroFieldName { .. } => "EN015",
+            Self::AvroRedefined { .. } => "EN016",
         }
     }
 }

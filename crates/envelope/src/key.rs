@@ -5,7 +5,9 @@
 //! Source: Debezium documentation, "Change event keys"; Kafka Connect, `SimpleHeaderConverter`.
 
 use crate::EnvelopeError;
+use crate::avro::{AvroSchema, SchemaId, binary};
 use crate::fragment::Fragment;
+use crate::frame::Frame;
 use crate::room::Room;
 use crate::row::{Row, RowError, RowPlan};
 use crate::schema::{Parts, Schema};
@@ -28,14 +30,14 @@ pub struct KeyForm {
 #[derive(Debug)]
 pub(crate) struct KeyPlan {
     form: KeyForm,
-    /// Up to the payload.
-    head: Fragment,
+    /// Around the payload.
+    frame: Frame,
     columns: RowPlan,
-    /// Takes the place of the brace that closes the columns, where the naming of topics adds a field.
+    /// Takes the place of the brace that closes the columns of JSON, where the naming of topics adds a field.
     table_field: Option<Fragment>,
-    /// After the payload.
-    close: &'static [u8],
     header: RowPlan,
+    /// The same in headers, which are JSON always.
+    header_table_field: Option<Fragment>,
 }
 
 impl KeyPlan {
@@ -59,18 +61,37 @@ impl KeyPlan {
         let in_keys = table.columns.iter().map(Column::in_key).collect();
         let table = Table { columns: in_keys, ..table.clone() };
         let (columns, mut schema) = RowPlan::compile(&table, &table.key, &context.capturing())?;
-        let table_field = match table_field {
-            Some((name, value)) => {
-                append_field(name, &mut schema, &table)?;
-                Some(Fragment::new(last_member(name, &value, columns.is_empty())))
-            }
-            None => None,
-        };
+        if let Some((name, _)) = &table_field {
+            append_field(name, &mut schema, &table)?;
+        }
         let schema = schema.called(format!("{schema_prefix}.Key"), None);
+        let frame = Frame::of(&schema, context.format, &table.full_name())?;
         let (head, close) = schema.framing(context.format);
+        let form = KeyForm { head, close, fields: schema.field_types() };
         let header = columns.for_header();
-        let form = KeyForm { head: head.clone(), close, fields: schema.field_types() };
-        Ok(Some(Self { form, head: Fragment::new(head), header, columns, table_field, close }))
+        let header_table_field = table_field
+            .as_ref()
+            .map(|(name, value)| Fragment::new(last_member(name, value, columns.is_empty())));
+        let (columns, table_field) = if frame.is_json() {
+            (columns, header_table_field.clone())
+        } else {
+            let field = table_field.map(|(_, value)| {
+                let mut field = Vec::new();
+                binary::bytes(value.as_bytes(), &mut field);
+                Fragment::new(field)
+            });
+            (columns.for_avro(&schema).map_err(|error| error.of_table(&table))?, field)
+        };
+        Ok(Some(Self { form, frame, columns, table_field, header, header_table_field }))
+    }
+
+    /// What is to be registered; `None` if nothing is.
+    pub(crate) fn schema(&self) -> Option<&AvroSchema> {
+        self.frame.schema()
+    }
+
+    pub(crate) fn identify(&mut self, id: Option<SchemaId>) {
+        self.frame.identify(id);
     }
 
     /// What all keys have in common.
@@ -80,35 +101,38 @@ impl KeyPlan {
 
     /// Appends the record key.
     pub(crate) fn write(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
-        self.head.write(out);
-        self.write_payload(&self.columns, row, out)?;
-        out.extend_from_slice(self.close);
+        self.frame.begin(out);
+        write_payload(&self.columns, self.table_field.as_ref(), row, out)?;
+        self.frame.end(out);
         Ok(())
     }
 
     /// Appends the key as the value of a header.
     pub(crate) fn write_header(&self, row: Row<'_>, out: &mut Vec<u8>) -> Result<(), RowError> {
-        self.write_payload(&self.header, row, out)
-    }
-
-    fn write_payload(
-        &self,
-        columns: &RowPlan,
-        row: Row<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), RowError> {
-        columns.write(row, out, &mut Room::default(), &mut |_, _| {})?;
-        if let Some(field) = &self.table_field {
-            out.pop();
-            field.write(out);
-        }
-        Ok(())
+        write_payload(&self.header, self.header_table_field.as_ref(), row, out)
     }
 
     /// False only if the keys of both rows are the same for sure.
     pub(crate) fn may_differ(&self, new: Row<'_>, old: Row<'_>) -> bool {
         self.columns.may_differ(new, old)
     }
+}
+
+#[inline]
+fn write_payload(
+    columns: &RowPlan,
+    table_field: Option<&Fragment>,
+    row: Row<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), RowError> {
+    columns.write(row, out, &mut Room::default(), &mut |_, _| {})?;
+    if let Some(field) = table_field {
+        if !columns.is_avro() {
+            out.pop();
+        }
+        field.write(out);
+    }
+    Ok(())
 }
 
 /// Adds the field that names the table to the schema of a key.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::avro::{self, AvroSchemas, SchemaIds, binary};
+use crate::frame::Frame;
 use crate::position::SourcePosition;
 use crate::record::{Header, Record, Scratch};
 use crate::schema::{self, Schema};
@@ -26,28 +28,41 @@ const DELIMITER: &str = ".";
 pub struct MessagePlan {
     settings: Arc<EncoderSettings>,
     topic: String,
-    key_head: Vec<u8>,
-    key_close: &'static [u8],
-    value_head: Vec<u8>,
-    value_close: &'static [u8],
+    key: Frame,
+    value: Frame,
     source: SourceBlock,
 }
 
 impl MessagePlan {
     /// Prepares what stays the same for all messages.
-    pub fn compile(settings: &Arc<EncoderSettings>) -> Self {
-        let (key_head, key_close) = key_schema().framing(settings.key);
-        let (value_head, value_close) =
-            value_schema(settings.binary_handling).framing(settings.value);
-        Self {
-            topic: names::topic(&[&settings.topic_prefix, COLLECTION], DELIMITER),
-            key_head,
-            key_close,
-            value_head,
-            value_close,
+    ///
+    /// Errors: [`EnvelopeError::AvroName`].
+    pub fn compile(settings: &Arc<EncoderSettings>) -> Result<Self, EnvelopeError> {
+        let topic = names::topic(&[&settings.topic_prefix, COLLECTION], DELIMITER);
+        let value_schema = value_schema(settings.binary_handling);
+        Ok(Self {
+            key: Frame::of(&key_schema(), settings.key, &topic)?,
+            value: Frame::of(&value_schema, settings.value, &topic)?,
+            topic,
             source: SourceBlock::new(settings, "", "").counted_as(COLLECTION),
             settings: Arc::clone(settings),
-        }
+        })
+    }
+
+    /// What is to be registered before anything is encoded.
+    pub fn schemas(&self) -> AvroSchemas<'_> {
+        AvroSchemas { key: self.key.schema(), value: self.value.schema() }
+    }
+
+    /// Takes what a registry has for [`Self::schemas`].
+    pub fn identify(&mut self, ids: SchemaIds) {
+        self.key.identify(ids.key);
+        self.value.identify(ids.value);
+    }
+
+    /// Whether there is nothing left to register.
+    pub fn is_identified(&self) -> bool {
+        self.key.is_ready() && self.value.is_ready()
     }
 
     /// Where its records go.
@@ -66,11 +81,16 @@ impl MessagePlan {
     ) -> Result<(), EnvelopeError> {
         let key = &mut scratch.key;
         key.clear();
-        key.extend_from_slice(&self.key_head);
-        key.extend_from_slice(b"{\"prefix\":");
-        json::string(prefix.as_bytes(), key);
-        key.push(b'}');
-        key.extend_from_slice(self.key_close);
+        self.key.begin(key);
+        if self.key.is_json() {
+            key.extend_from_slice(b"{\"prefix\":");
+            json::string(prefix.as_bytes(), key);
+            key.push(b'}');
+        } else {
+            key.push(binary::SECOND);
+            binary::bytes(prefix.as_bytes(), key);
+        }
+        self.key.end(key);
         self.write_value(at, prefix, content, scratch);
         let has_id = event_id::write(&self.settings, at, 0, &mut scratch.event_id);
         let id = self.settings.event_id_header.as_ref().filter(|_| has_id);
@@ -97,7 +117,18 @@ impl MessagePlan {
     ) {
         let Scratch { value: out, memos, transaction, .. } = scratch;
         out.clear();
-        out.extend_from_slice(&self.value_head);
+        self.value.begin(out);
+        if !self.value.is_json() {
+            binary::bytes(b"m", out);
+            avro::source::present(at.processed_at_unix_ns.max(0) / 1_000_000, out);
+            self.source.write(at, memos, out);
+            self.source.write_transaction(at, transaction, out);
+            out.push(binary::SECOND);
+            binary::bytes(prefix.as_bytes(), out);
+            out.push(binary::SECOND);
+            content_avro(content, self.settings.binary_handling, out);
+            return;
+        }
         out.extend_from_slice(b"{\"op\":\"m\",\"ts_ms\":");
         source::millis(at.processed_at_unix_ns, memos, out);
         out.extend_from_slice(b",\"source\":");
@@ -109,8 +140,18 @@ impl MessagePlan {
         out.extend_from_slice(b",\"content\":");
         base64::bytes_json(content, self.settings.binary_handling, out);
         out.extend_from_slice(b"}}");
-        out.extend_from_slice(self.value_close);
+        self.value.end(out);
     }
+}
+
+/// The content of a message in Avro: bytes, or the text that stands for them.
+fn content_avro(content: &[u8], handling: BinaryHandling, out: &mut Vec<u8>) {
+    if handling == BinaryHandling::Bytes {
+        return binary::bytes(content, out);
+    }
+    let start = out.len();
+    base64::bytes_json(content, handling, out);
+    binary::from_json_string(start, out);
 }
 
 fn key_schema() -> Schema {

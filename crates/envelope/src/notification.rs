@@ -3,6 +3,9 @@
 //!
 //! Source: Debezium documentation, "Notifications".
 
+use crate::EnvelopeError;
+use crate::avro::{AvroSchemas, SchemaIds, binary};
+use crate::frame::Frame;
 use crate::names;
 use crate::record::Record;
 use crate::schema::Schema;
@@ -13,10 +16,8 @@ use crate::value::json;
 #[derive(Debug)]
 pub struct NotificationPlan {
     topic: String,
-    key_head: Vec<u8>,
-    key_close: &'static [u8],
-    value_head: Vec<u8>,
-    value_close: &'static [u8],
+    key: Frame,
+    value: Frame,
 }
 
 /// Something that happened.
@@ -36,11 +37,34 @@ pub struct Notification<'a> {
 
 impl NotificationPlan {
     /// Prepares what stays the same. `topic` is the whole name, as `notification.sink.topic.name` gives it.
-    pub fn compile(settings: &EncoderSettings, topic: &str) -> Self {
-        let (key_head, key_close) = key_schema().framing(settings.key);
-        let (value_head, value_close) = value_schema().framing(settings.value);
-        let topic = names::topic(&[topic], &settings.topic_delimiter);
-        Self { topic, key_head, key_close, value_head, value_close }
+    ///
+    /// Errors: [`EnvelopeError::AvroName`].
+    pub fn compile(settings: &EncoderSettings, topic: &str) -> Result<Self, EnvelopeError> {
+        let topic = Self::topic_named(settings, topic);
+        let key = Frame::of(&key_schema(), settings.key, &topic)?;
+        let value = Frame::of(&value_schema(), settings.value, &topic)?;
+        Ok(Self { topic, key, value })
+    }
+
+    /// What is to be registered before anything is encoded.
+    pub fn schemas(&self) -> AvroSchemas<'_> {
+        AvroSchemas { key: self.key.schema(), value: self.value.schema() }
+    }
+
+    /// Takes what a registry has for [`Self::schemas`].
+    pub fn identify(&mut self, ids: SchemaIds) {
+        self.key.identify(ids.key);
+        self.value.identify(ids.value);
+    }
+
+    /// Whether there is nothing left to register.
+    pub fn is_identified(&self) -> bool {
+        self.key.is_ready() && self.value.is_ready()
+    }
+
+    /// Where the records go that a setting sends there.
+    pub fn topic_named(settings: &EncoderSettings, topic: &str) -> String {
+        names::topic(&[topic], &settings.topic_delimiter)
     }
 
     /// Where its records go.
@@ -50,34 +74,66 @@ impl NotificationPlan {
 
     /// One notification.
     pub fn encode(&self, notification: &Notification<'_>, out: &mut impl FnMut(Record<'_>)) {
-        let mut key = self.key_head.clone();
-        key.extend_from_slice(b"{\"id\":");
-        json::string(notification.id.as_bytes(), &mut key);
-        key.push(b'}');
-        key.extend_from_slice(self.key_close);
-        let mut value = self.value_head.clone();
-        let members = [
-            (&b"{\"id\":"[..], notification.id),
-            (b",\"type\":", notification.kind),
-            (b",\"aggregate_type\":", notification.aggregate_type),
-        ];
-        for (name, text) in members {
-            value.extend_from_slice(name);
-            json::string(text.as_bytes(), &mut value);
+        let mut key = Vec::new();
+        self.key.begin(&mut key);
+        if self.key.is_json() {
+            key.extend_from_slice(b"{\"id\":");
+            json::string(notification.id.as_bytes(), &mut key);
+            key.push(b'}');
+        } else {
+            binary::bytes(notification.id.as_bytes(), &mut key);
         }
-        value.extend_from_slice(b",\"additional_data\":{");
-        for (index, (name, text)) in notification.additional_data.iter().enumerate() {
-            value.extend_from_slice(if index == 0 { b"" } else { b"," });
-            json::string(name.as_bytes(), &mut value);
-            value.push(b':');
-            json::string(text.as_bytes(), &mut value);
+        self.key.end(&mut key);
+        let mut value = Vec::new();
+        self.value.begin(&mut value);
+        if self.value.is_json() {
+            write_json(notification, &mut value);
+        } else {
+            write_avro(notification, &mut value);
         }
-        value.extend_from_slice(b"},\"timestamp\":");
-        value.extend_from_slice(itoa::Buffer::new().format(notification.unix_ms).as_bytes());
-        value.push(b'}');
-        value.extend_from_slice(self.value_close);
+        self.value.end(&mut value);
         out(Record { topic: &self.topic, key: Some(&key), value: Some(&value), headers: &[] });
     }
+}
+
+fn write_avro(notification: &Notification<'_>, value: &mut Vec<u8>) {
+    for text in [notification.id, notification.kind, notification.aggregate_type] {
+        binary::bytes(text.as_bytes(), value);
+    }
+    let details = notification.additional_data;
+    value.push(binary::SECOND);
+    if !details.is_empty() {
+        binary::count(details.len(), value);
+    }
+    for (name, text) in details {
+        binary::bytes(name.as_bytes(), value);
+        binary::bytes(text.as_bytes(), value);
+    }
+    // No further block.
+    value.push(0);
+    binary::long(notification.unix_ms, value);
+}
+
+fn write_json(notification: &Notification<'_>, value: &mut Vec<u8>) {
+    let members = [
+        (&b"{\"id\":"[..], notification.id),
+        (b",\"type\":", notification.kind),
+        (b",\"aggregate_type\":", notification.aggregate_type),
+    ];
+    for (name, text) in members {
+        value.extend_from_slice(name);
+        json::string(text.as_bytes(), value);
+    }
+    value.extend_from_slice(b",\"additional_data\":{");
+    for (index, (name, text)) in notification.additional_data.iter().enumerate() {
+        value.extend_from_slice(if index == 0 { b"" } else { b"," });
+        json::string(name.as_bytes(), value);
+        value.push(b':');
+        json::string(text.as_bytes(), value);
+    }
+    value.extend_from_slice(b"},\"timestamp\":");
+    value.extend_from_slice(itoa::Buffer::new().format(notification.unix_ms).as_bytes());
+    value.push(b'}');
 }
 
 fn key_schema() -> Schema {
@@ -106,7 +162,7 @@ mod tests {
         let mut settings = EncoderSettings::new("p", "d", "1");
         settings.key.schemas_enable = false;
         settings.value.schemas_enable = false;
-        let plan = NotificationPlan::compile(&settings, "p.notify");
+        let plan = NotificationPlan::compile(&settings, "p.notify").unwrap();
         let notification = Notification {
             id: "7",
             kind: "COMPLETED",

@@ -3,6 +3,7 @@
 //!
 //! Source: Debezium documentation, "PostgreSQL connector: Data change events", "Primary key updates", "Delete events".
 
+mod avro;
 mod emit;
 mod vanished;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use pgoutput::TupleValue;
 
 use crate::era::EraLoss;
-use crate::fragment::Fragment;
+use crate::frame::Frame;
 use crate::key::KeyPlan;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::position::SourcePosition;
@@ -40,10 +41,8 @@ pub struct TablePlan {
     rows: RowPlan,
     era_loss: EraLoss,
     source: SourceBlock,
-    /// Up to the value of `before`.
-    head: Fragment,
-    /// After the value of `ts_ns`.
-    close: &'static [u8],
+    /// Up to the value of `before`, and after the value of `ts_ns`.
+    frame: Frame,
 }
 
 /// What one record is made of, beside the key.
@@ -57,7 +56,8 @@ impl TablePlan {
     /// Prepares everything that stays the same for all rows.
     ///
     /// Errors: [`EnvelopeError::KeyColumn`]; [`EnvelopeError::Placeholder`]; [`EnvelopeError::TopicName`];
-    /// [`EnvelopeError::FieldCollision`]; [`EnvelopeError::KeyFieldCollision`].
+    /// [`EnvelopeError::FieldCollision`]; [`EnvelopeError::KeyFieldCollision`]; [`EnvelopeError::AvroName`],
+    /// [`EnvelopeError::AvroFieldName`] and [`EnvelopeError::AvroRedefined`].
     pub fn compile(table: Table, settings: &Arc<EncoderSettings>) -> Result<Self, EnvelopeError> {
         let topic = settings.legal_topic_of(&table.schema, &table.name)?;
         let placeholder = Placeholder::parse(&settings.unavailable_value_placeholder)?;
@@ -68,15 +68,18 @@ impl TablePlan {
         let (rows, row_schema) = RowPlan::compile(&table, &captured, &context(settings.value))?;
         let schema_prefix = names::schema(&topic, settings.schema_names);
         let envelope = schema::envelope(&row_schema, &schema_prefix);
-        let (mut head, close) = envelope.framing(settings.value);
-        head.extend_from_slice(b"{\"before\":");
+        let frame = Frame::of(&envelope, settings.value, &table.full_name())?;
+        let rows = if frame.is_json() {
+            rows
+        } else {
+            rows.for_avro(&row_schema).map_err(|error| error.of_table(&table))?
+        };
         Ok(Self {
             key: KeyPlan::compile(&table, &schema_prefix, &context(settings.key))?,
             source: SourceBlock::new(settings, &table.schema, &table.name),
             rows,
             era_loss: EraLoss::compile(&table, settings),
-            head: Fragment::new(head),
-            close: if close.is_empty() { b"}" } else { b"}}" },
+            frame: frame.around_object(b"{\"before\":"),
             topic,
             settings: Arc::clone(settings),
             table,
@@ -311,10 +314,13 @@ impl TablePlan {
         at: &SourcePosition<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), EnvelopeError> {
+        if !self.frame.is_json() {
+            return self.write_event_avro(event, at, scratch);
+        }
         let Scratch { value: out, room, memos, transaction, notices, .. } = scratch;
         out.clear();
         room.begin();
-        self.head.write(out);
+        self.frame.begin(out);
         self.write_row(event.before, out, room, notices)?;
         out.extend_from_slice(b",\"after\":");
         self.write_row(event.after, out, room, notices)?;
@@ -325,7 +331,7 @@ impl TablePlan {
         out.extend_from_slice(b",\"op\":\"");
         out.extend_from_slice(&[event.operation, b'"', b',']);
         source::processing_times(at.processed_at_unix_ns, memos, out);
-        out.extend_from_slice(self.close);
+        self.frame.end(out);
         room.value_bytes(out).map_or(Ok(()), |value_bytes| Err(self.too_large(value_bytes)))
     }
 

@@ -1,25 +1,33 @@
-//! A row as a JSON object. In: values in PostgreSQL's text form. Out: the object of some of its columns. Never: an
+//! A row as a JSON object, or as a record of Avro. In: values in PostgreSQL's text form. Out: the object of some of its columns. Never: an
 //! allocation; every name and every stand-in is rendered when the plan is made.
+
+mod error;
 
 use std::collections::HashMap;
 
 use pgoutput::TupleValue;
 
+use crate::avro::stand_in;
+use crate::avro::writer::AvroWriter;
 use crate::default_value;
 use crate::fragment::Fragment;
 use crate::notice::NoticeKind;
 use crate::room::{Room, STEP_BYTES};
-use crate::schema::Schema;
+use crate::schema::{Parts, Schema};
 use crate::settings::FormatSettings;
 use crate::table::{Column, Table};
 use crate::types::{Context, Form, source_type};
 use crate::value::masked::Masked;
-use crate::value::{Malformed, Outcome, Writer};
+use crate::value::{Outcome, Writer};
 use crate::{EnvelopeError, names};
+
+pub(crate) use error::{RowError, RowErrorCause};
 
 /// How some columns of a table become a JSON object.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowPlan {
+    /// Fields follow one another without names, and nothing stands around them.
+    is_avro: bool,
     fields: Vec<Field>,
     /// Columns without a form: their types have none, and the settings leave them out.
     omitted: Vec<usize>,
@@ -38,6 +46,8 @@ struct Field {
     unavailable: Option<Fragment>,
     /// A value its form cannot hold may be shown as NULL.
     nullable: bool,
+    /// NULL looks like any other value.
+    hides_null: bool,
 }
 
 /// Values of a row, beside the old row its unchanged parts may be taken from.
@@ -59,37 +69,6 @@ impl<'a> Row<'a> {
                 old[column]
             }
             (value, _) => value,
-        }
-    }
-}
-
-/// Why a row could not be written, and at which column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RowError {
-    pub(crate) column: usize,
-    pub(crate) cause: RowErrorCause,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RowErrorCause {
-    Malformed(Malformed),
-    Binary,
-    Inexpressible,
-    Unavailable,
-}
-
-impl RowError {
-    /// With the names of the table.
-    pub(crate) fn of_table(self, table: &Table) -> EnvelopeError {
-        let column = table.column_name(self.column);
-        let type_name = table.columns[self.column].data_type.name.clone();
-        match self.cause {
-            RowErrorCause::Malformed(malformed) => {
-                EnvelopeError::MalformedValue { column, type_name, reason: malformed.0 }
-            }
-            RowErrorCause::Binary => EnvelopeError::BinaryValue { column },
-            RowErrorCause::Inexpressible => EnvelopeError::Inexpressible { column, type_name },
-            RowErrorCause::Unavailable => EnvelopeError::Unavailable { column, type_name },
         }
     }
 }
@@ -133,6 +112,12 @@ impl RowPlan {
         Ok(())
     }
 
+    /// Whether it is written in Avro's binary form.
+    #[inline]
+    pub(crate) fn is_avro(&self) -> bool {
+        self.is_avro
+    }
+
     /// Whether the object has no members.
     pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty()
@@ -158,7 +143,9 @@ impl RowPlan {
         let mut prefix = vec![if self.fields.is_empty() { b'{' } else { b',' }];
         crate::value::json::string(name.as_bytes(), &mut prefix);
         prefix.push(b':');
+        let hides_null = matches!(&form.writer, Writer::Masked(masked) if masked.hides_null());
         self.fields.push(Field {
+            hides_null,
             column: index,
             prefix: Fragment::new(prefix),
             unavailable: form.unavailable.map(Fragment::new),
@@ -170,10 +157,20 @@ impl RowPlan {
         Some((name, schema))
     }
 
+    /// The same columns in Avro's binary form. `schema` is that of the object.
+    pub(crate) fn for_avro(&self, schema: &Schema) -> Result<Self, RowError> {
+        let Parts::Fields(schemas) = &schema.parts else { return Ok(Self::default()) };
+        let pairs = self.fields.iter().zip(schemas);
+        let fields = pairs.map(|(field, (_, schema))| field.for_avro(schema));
+        let fields = fields.collect::<Result<_, _>>()?;
+        Ok(Self { is_avro: true, fields, omitted: self.omitted.clone() })
+    }
+
     /// The same columns as Connect's `SimpleHeaderConverter` would write them.
     pub(crate) fn for_header(&self) -> Self {
         let fields = self.fields.iter().cloned();
         Self {
+            is_avro: false,
             fields: fields
                 .map(|field| Field { writer: field.writer.for_header(), ..field })
                 .collect(),
@@ -190,7 +187,7 @@ impl RowPlan {
         room: &mut Room,
         note: &mut impl FnMut(NoticeKind, usize),
     ) -> Result<(), RowError> {
-        if self.fields.is_empty() {
+        if self.fields.is_empty() && !self.is_avro {
             out.push(b'{');
         }
         for field in &self.fields {
@@ -209,7 +206,9 @@ impl RowPlan {
             }
             room.look(out);
         }
-        out.push(b'}');
+        if !self.is_avro {
+            out.push(b'}');
+        }
         Ok(())
     }
 
@@ -236,6 +235,26 @@ impl RowPlan {
 }
 
 impl Field {
+    /// The same field in Avro's binary form.
+    fn for_avro(&self, schema: &Schema) -> Result<Self, RowError> {
+        let malformed = |malformed| self.error(RowErrorCause::Malformed(malformed));
+        let stand_in = |json: &Fragment| {
+            let mut text = Vec::new();
+            json.write(&mut text);
+            stand_in::of_json(&text, schema).map(Fragment::new).map_err(malformed)
+        };
+        let writer = AvroWriter::compile(&self.writer, schema).map_err(malformed)?;
+        Ok(Self {
+            column: self.column,
+            prefix: Fragment::new(Vec::new()),
+            writer: Writer::Avro(Box::new(writer)),
+            null: stand_in(&self.null)?,
+            unavailable: self.unavailable.as_ref().map(stand_in).transpose()?,
+            nullable: self.nullable,
+            hides_null: self.hides_null,
+        })
+    }
+
     /// Appends a value; `Some` says what the event does not show of it.
     #[inline]
     fn write_any(
@@ -292,8 +311,7 @@ impl Field {
         old: TupleValue<'_>,
         buffer: &mut Vec<u8>,
     ) -> Result<bool, RowError> {
-        let hides_null = matches!(&self.writer, Writer::Masked(masked) if masked.hides_null());
-        if !hides_null && [new, old].contains(&TupleValue::Null) {
+        if !self.hides_null && [new, old].contains(&TupleValue::Null) {
             return Ok(false);
         }
         buffer.clear();

@@ -90,22 +90,59 @@ impl EncoderSettings {
             event_id_header: None,
         }
     }
+
+    /// Whether keys and values are JSON both.
+    pub fn is_json(&self) -> bool {
+        self.key.is_json() && self.value.is_json()
+    }
 }
 
-/// Settings of one `JsonConverter`.
+/// Settings of one converter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatSettings {
-    /// `schemas.enable`: each record carries its schema.
+    /// Which converter.
+    pub encoding: Encoding,
+    /// `schemas.enable` of a `JsonConverter`: each record carries its schema.
     pub schemas_enable: bool,
-    /// `replace.null.with.default`: a NULL in a column with a default is shown as that default.
+    /// `replace.null.with.default`, or not `ignore.default.for.nullables`: a NULL in a column with a default is shown as that
+    /// default.
     pub replace_null_with_default: bool,
-    /// `decimal.format`.
+    /// `decimal.format` of a `JsonConverter`.
     pub decimal_format: DecimalFormat,
+}
+
+/// Which converter writes keys or values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// `JsonConverter`.
+    #[default]
+    Json,
+    /// `AvroConverter`, of Confluent or in its form.
+    Avro {
+        /// `connect.meta.data`: the schema has Connect's properties.
+        meta_data: bool,
+    },
+}
+
+impl FormatSettings {
+    /// An `AvroConverter` with its defaults.
+    pub fn avro() -> Self {
+        Self {
+            encoding: Encoding::Avro { meta_data: true },
+            schemas_enable: false,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.encoding == Encoding::Json
+    }
 }
 
 impl Default for FormatSettings {
     fn default() -> Self {
         Self {
+            encoding: Encoding::Json,
             schemas_enable: true,
             replace_null_with_default: true,
             decimal_format: DecimalFormat::Base64,

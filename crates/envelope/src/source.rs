@@ -1,17 +1,71 @@
-//! The `source` block and the times of an event. In: where a row comes from. Out: JSON. Never: renders twice what stays
+//! The `source` block and the times of an event. In: where a row comes from. Out: JSON, or Avro by `avro::source`. Never: renders twice what stays
 //! the same for a table.
 //!
 //! Source: Debezium documentation, "PostgreSQL connector: Change events", `source`.
 
+use crate::avro::source::AvroSource;
 use crate::fragment::{self, Fragment, Memo};
 use crate::position::{SnapshotMarker, SourcePosition};
 use crate::settings::EncoderSettings;
 use crate::transaction::TransactionOrder;
 use crate::value::json;
 
-/// `source` of one table, with everything rendered that does not change from row to row.
+/// `source` of one table.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceBlock {
+    form: SourceForm,
+    /// `schema.table`, as transaction metadata counts it.
+    collection: String,
+}
+
+#[derive(Clone, Debug)]
+enum SourceForm {
+    Json(JsonSource),
+    Avro(AvroSource),
+}
+
+impl SourceBlock {
+    pub(crate) fn new(settings: &EncoderSettings, schema: &str, table: &str) -> Self {
+        let form = if settings.value.is_json() {
+            SourceForm::Json(JsonSource::new(settings, schema, table))
+        } else {
+            SourceForm::Avro(AvroSource::new(settings, schema, table))
+        };
+        Self { form, collection: format!("{schema}.{table}") }
+    }
+
+    /// Counts the events of this block's table under another name.
+    pub(crate) fn counted_as(self, collection: &str) -> Self {
+        Self { collection: collection.to_owned(), ..self }
+    }
+
+    /// Appends the `transaction` block that belongs to this one.
+    #[inline]
+    pub(crate) fn write_transaction(
+        &self,
+        at: &SourcePosition<'_>,
+        order: &mut TransactionOrder,
+        out: &mut Vec<u8>,
+    ) {
+        match self.form {
+            SourceForm::Json(_) => order.write_next(&self.collection, at.lsn, out),
+            SourceForm::Avro(_) => order.write_next_avro(&self.collection, at.lsn, out),
+        }
+    }
+
+    /// Appends the block.
+    #[inline]
+    pub(crate) fn write(&self, at: &SourcePosition<'_>, memos: &mut Memos, out: &mut Vec<u8>) {
+        match &self.form {
+            SourceForm::Json(source) => source.write(at, memos, out),
+            SourceForm::Avro(source) => source.write(at, out),
+        }
+    }
+}
+
+/// The block as JSON, with everything rendered that does not change from row to row.
+#[derive(Clone, Debug)]
+struct JsonSource {
     /// Up to the value of `ts_ms`.
     head: Fragment,
     /// The value of `snapshot` for rows of the stream, and up to the value of `sequence`.
@@ -20,12 +74,10 @@ pub(crate) struct SourceBlock {
     database: Fragment,
     /// Up to the value of `txId`.
     table: Fragment,
-    /// `schema.table`, as transaction metadata counts it.
-    collection: String,
 }
 
-impl SourceBlock {
-    pub(crate) fn new(settings: &EncoderSettings, schema: &str, table: &str) -> Self {
+impl JsonSource {
+    fn new(settings: &EncoderSettings, schema: &str, table: &str) -> Self {
         let mut head = b"{\"version\":".to_vec();
         json::string(settings.connector_version.as_bytes(), &mut head);
         head.extend_from_slice(b",\"connector\":\"postgresql\",\"name\":");
@@ -48,28 +100,10 @@ impl SourceBlock {
             streaming: Fragment::new(streaming),
             database: Fragment::new(database),
             table: Fragment::new(names),
-            collection: format!("{schema}.{table}"),
         }
     }
 
-    /// Counts the events of this block's table under another name.
-    pub(crate) fn counted_as(self, collection: &str) -> Self {
-        Self { collection: collection.to_owned(), ..self }
-    }
-
-    /// Appends the `transaction` block that belongs to this one.
-    #[inline]
-    pub(crate) fn write_transaction(
-        &self,
-        at: &SourcePosition<'_>,
-        order: &mut TransactionOrder,
-        out: &mut Vec<u8>,
-    ) {
-        order.write_next(&self.collection, at.lsn, out);
-    }
-
-    /// Appends the block.
-    pub(crate) fn write(&self, at: &SourcePosition<'_>, memos: &mut Memos, out: &mut Vec<u8>) {
+    fn write(&self, at: &SourcePosition<'_>, memos: &mut Memos, out: &mut Vec<u8>) {
         let times = Times::of_micros(at.committed_at_unix_us, &mut memos.committed_at);
         let lsn = at.lsn.map(|lsn| fragment::decimal(lsn.as_u64()));
         self.head.write(out);

@@ -113,6 +113,11 @@ pub struct Attribute {
 }
 
 impl Table {
+    /// `schema.table`, for messages.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
     /// `schema.table.column`, for messages.
     pub(crate) fn column_name(&self, index: usize) -> String {
         format!("{}.{}.{}", self.schema, self.name, self.columns[index].name)

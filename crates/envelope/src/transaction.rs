@@ -13,7 +13,10 @@ use std::sync::Arc;
 
 use pgoutput::{Lsn, Xid};
 
+use crate::EnvelopeError;
+use crate::avro::{AvroSchemas, SchemaIds, binary, source};
 use crate::fragment;
+use crate::frame::Frame;
 use crate::names;
 use crate::record::{Record, Scratch};
 use crate::schema::Schema;
@@ -38,16 +41,7 @@ impl TransactionOrder {
             out.extend_from_slice(b"null");
             return;
         };
-        self.total += 1;
-        // Runs of one table are the usual case, so the newest is looked at first.
-        let found = self.collections.iter_mut().rev().find(|(name, _)| name == collection);
-        let order = if let Some((_, count)) = found {
-            *count += 1;
-            *count
-        } else {
-            self.collections.push((collection.to_owned(), 1));
-            1
-        };
+        let order = self.count_next(collection);
         out.extend_from_slice(b"{\"id\":\"");
         self.write_id(lsn, out);
         out.extend_from_slice(b"\",\"total_order\":");
@@ -57,9 +51,48 @@ impl TransactionOrder {
         out.push(b'}');
     }
 
+    /// The same in Avro's binary form, as a branch of its union with null.
+    pub(crate) fn write_next_avro(
+        &mut self,
+        collection: &str,
+        lsn: Option<Lsn>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(lsn) = lsn.filter(|_| self.open) else {
+            out.push(binary::FIRST);
+            return;
+        };
+        let order = self.count_next(collection);
+        out.push(binary::SECOND);
+        self.write_id_avro(lsn, out);
+        binary::long(self.total.cast_signed(), out);
+        binary::long(order.cast_signed(), out);
+    }
+
+    /// Counts an event; its place among those of its table.
+    fn count_next(&mut self, collection: &str) -> u64 {
+        self.total += 1;
+        // Runs of one table are the usual case, so the newest is looked at first.
+        let found = self.collections.iter_mut().rev().find(|(name, _)| name == collection);
+        if let Some((_, count)) = found {
+            *count += 1;
+            *count
+        } else {
+            self.collections.push((collection.to_owned(), 1));
+            1
+        }
+    }
+
     fn write_id(&self, lsn: Lsn, out: &mut Vec<u8>) {
         out.extend_from_slice(self.id_head.as_bytes());
         fragment::append(&fragment::decimal(lsn.as_u64()), out);
+    }
+
+    fn write_id_avro(&self, lsn: Lsn, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.push(0);
+        self.write_id(lsn, out);
+        binary::put_count(start, out.len() - start - 1, out);
     }
 }
 
@@ -82,20 +115,39 @@ impl Scratch {
 #[derive(Debug)]
 pub struct TransactionPlan {
     topic: String,
-    key_head: Vec<u8>,
-    key_close: &'static [u8],
-    value_head: Vec<u8>,
-    value_close: &'static [u8],
+    key: Frame,
+    value: Frame,
 }
 
 impl TransactionPlan {
     /// Prepares what stays the same for all transactions. `topic_transaction` is the setting `topic.transaction`.
-    pub fn compile(settings: &Arc<EncoderSettings>, topic_transaction: &str) -> Self {
-        let (key_head, key_close) = key_schema().framing(settings.key);
-        let (value_head, value_close) = value_schema().framing(settings.value);
+    ///
+    /// Errors: [`EnvelopeError::AvroName`].
+    pub fn compile(
+        settings: &Arc<EncoderSettings>,
+        topic_transaction: &str,
+    ) -> Result<Self, EnvelopeError> {
         let parts = [settings.topic_prefix.as_str(), topic_transaction];
         let topic = names::topic(&parts, &settings.topic_delimiter);
-        Self { topic, key_head, key_close, value_head, value_close }
+        let key = Frame::of(&key_schema(), settings.key, &topic)?;
+        let value = Frame::of(&value_schema(), settings.value, &topic)?;
+        Ok(Self { topic, key, value })
+    }
+
+    /// What is to be registered before anything is encoded.
+    pub fn schemas(&self) -> AvroSchemas<'_> {
+        AvroSchemas { key: self.key.schema(), value: self.value.schema() }
+    }
+
+    /// Takes what a registry has for [`Self::schemas`].
+    pub fn identify(&mut self, ids: SchemaIds) {
+        self.key.identify(ids.key);
+        self.value.identify(ids.value);
+    }
+
+    /// Whether there is nothing left to register.
+    pub fn is_identified(&self) -> bool {
+        self.key.is_ready() && self.value.is_ready()
     }
 
     /// Where its records go.
@@ -112,7 +164,11 @@ impl TransactionPlan {
         scratch: &mut Scratch,
     ) {
         self.write_head("BEGIN", at, scratch);
-        scratch.value.extend_from_slice(b",\"event_count\":null,\"data_collections\":null");
+        scratch.value.extend_from_slice(if self.value.is_json() {
+            b",\"event_count\":null,\"data_collections\":null"
+        } else {
+            &[binary::FIRST, binary::FIRST]
+        });
         self.finish(committed_at_unix_ms, out, scratch);
     }
 
@@ -128,6 +184,15 @@ impl TransactionPlan {
         self.write_head("END", at, scratch);
         let Scratch { value, transaction, .. } = scratch;
         transaction.open = false;
+        if self.value.is_json() {
+            Self::write_counts(transaction, value);
+        } else {
+            Self::write_counts_avro(transaction, value);
+        }
+        self.finish(committed_at_unix_ms, out, scratch);
+    }
+
+    fn write_counts(transaction: &TransactionOrder, value: &mut Vec<u8>) {
         value.extend_from_slice(b",\"event_count\":");
         value.extend_from_slice(itoa::Buffer::new().format(transaction.total).as_bytes());
         value.extend_from_slice(b",\"data_collections\":[");
@@ -140,32 +205,59 @@ impl TransactionPlan {
             value.push(b'}');
         }
         value.push(b']');
-        self.finish(committed_at_unix_ms, out, scratch);
+    }
+
+    fn write_counts_avro(transaction: &TransactionOrder, value: &mut Vec<u8>) {
+        source::present(transaction.total.cast_signed(), value);
+        value.push(binary::SECOND);
+        if !transaction.collections.is_empty() {
+            binary::count(transaction.collections.len(), value);
+        }
+        for (name, count) in &transaction.collections {
+            value.push(binary::SECOND);
+            binary::bytes(name.as_bytes(), value);
+            binary::long(count.cast_signed(), value);
+        }
+        // No further block.
+        value.push(0);
     }
 
     fn write_head(&self, status: &str, at: Lsn, scratch: &mut Scratch) {
         let Scratch { key, value, transaction, .. } = scratch;
         key.clear();
-        key.extend_from_slice(&self.key_head);
-        key.extend_from_slice(b"{\"id\":\"");
-        transaction.write_id(at, key);
-        key.extend_from_slice(b"\"}");
-        key.extend_from_slice(self.key_close);
+        self.key.begin(key);
+        if self.key.is_json() {
+            key.extend_from_slice(b"{\"id\":\"");
+            transaction.write_id(at, key);
+            key.extend_from_slice(b"\"}");
+        } else {
+            transaction.write_id_avro(at, key);
+        }
+        self.key.end(key);
         value.clear();
-        value.extend_from_slice(&self.value_head);
-        value.extend_from_slice(b"{\"status\":\"");
-        value.extend_from_slice(status.as_bytes());
-        value.extend_from_slice(b"\",\"id\":\"");
-        transaction.write_id(at, value);
-        value.push(b'"');
+        self.value.begin(value);
+        if self.value.is_json() {
+            value.extend_from_slice(b"{\"status\":\"");
+            value.extend_from_slice(status.as_bytes());
+            value.extend_from_slice(b"\",\"id\":\"");
+            transaction.write_id(at, value);
+            value.push(b'"');
+        } else {
+            binary::bytes(status.as_bytes(), value);
+            transaction.write_id_avro(at, value);
+        }
     }
 
     fn finish(&self, unix_ms: i64, out: &mut impl FnMut(Record<'_>), scratch: &mut Scratch) {
         let value = &mut scratch.value;
-        value.extend_from_slice(b",\"ts_ms\":");
-        value.extend_from_slice(itoa::Buffer::new().format(unix_ms).as_bytes());
-        value.push(b'}');
-        value.extend_from_slice(self.value_close);
+        if self.value.is_json() {
+            value.extend_from_slice(b",\"ts_ms\":");
+            value.extend_from_slice(itoa::Buffer::new().format(unix_ms).as_bytes());
+            value.push(b'}');
+        } else {
+            binary::long(unix_ms, value);
+        }
+        self.value.end(value);
         out(Record {
             topic: &self.topic,
             key: Some(&scratch.key),
@@ -207,7 +299,7 @@ mod tests {
     ) -> Vec<String> {
         let mut settings = EncoderSettings::new("p", "d", "1");
         settings.value = FormatSettings { schemas_enable: false, ..FormatSettings::default() };
-        let plan = TransactionPlan::compile(&Arc::new(settings), "transaction");
+        let plan = TransactionPlan::compile(&Arc::new(settings), "transaction").unwrap();
         let mut found = Vec::new();
         run(&plan, &mut Scratch::default(), &mut |record| {
             found.push(String::from_utf8(record.value.unwrap_or_default().to_vec()).unwrap());

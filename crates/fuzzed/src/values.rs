@@ -4,9 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use envelope::{
     Attribute, BinaryHandling, Column, ColumnTreatment, ContextHeaders, DataType, DecimalFormat,
-    DecimalHandling, EncoderSettings, FormatSettings, HashAlgorithm, HashInput, HstoreHandling,
-    IntervalHandling, Mask, NameAdjustment, OldRow, Record, Salt, Scratch, SnapshotMarker,
-    SourcePosition, Table, TablePlan, TimePrecision, TypeKind, UnmappedTypes, copy_text,
+    DecimalHandling, EncoderSettings, Encoding, FormatSettings, HashAlgorithm, HashInput,
+    HstoreHandling, IntervalHandling, Mask, NameAdjustment, OldRow, Record, Salt, Scratch,
+    SnapshotMarker, SourcePosition, Table, TablePlan, TimePrecision, TypeKind, UnmappedTypes,
+    copy_text,
 };
 use pgoutput::{EventId, Lsn, Oid, ReplicaIdentity, TupleValue};
 use serde::de::IgnoredAny;
@@ -200,6 +201,7 @@ fn settings(mode: usize) -> EncoderSettings {
         Adaptive, AdaptiveTimeMicroseconds, Connect, IsoString, Microseconds, Nanoseconds,
     };
     let format = FormatSettings {
+        encoding: Encoding::Json,
         schemas_enable: mode % 4 == 2,
         replace_null_with_default: mode.is_multiple_of(2),
         decimal_format: of(&[DecimalFormat::Base64, DecimalFormat::Numeric], mode / 3),

@@ -5,9 +5,12 @@
 
 pub mod frames;
 
+use std::sync::Arc;
+
 use envelope::{
-    Column, ColumnTreatment, ContextHeaders, DataType, EncoderSettings, SnapshotMarker,
-    SourcePosition, Table, TypeKind,
+    Column, ColumnTreatment, ContextHeaders, DataType, EncoderSettings, EnvelopeError,
+    FormatSettings, SchemaId, SchemaIds, SnapshotMarker, SourcePosition, Table, TablePlan,
+    TypeKind,
 };
 use pgoutput::{EventId, Lsn, Oid, ReplicaIdentity, TupleValue};
 
@@ -135,6 +138,21 @@ pub fn settings(schemas_enable: bool) -> EncoderSettings {
         run_id: "0d3bd9a2-6b9c-4a6e-9c47-6f1d0a3e2f11".to_owned(),
     });
     settings
+}
+
+/// The same in Avro.
+pub fn avro_settings() -> EncoderSettings {
+    let (key, value) = (FormatSettings::avro(), FormatSettings::avro());
+    EncoderSettings { key, value, ..settings(false) }
+}
+
+/// The table's plan. A registry has given its schemas their ids, if they need some.
+///
+/// Errors: none for these settings.
+pub fn plan(settings: EncoderSettings) -> Result<TablePlan, EnvelopeError> {
+    let mut plan = TablePlan::compile(table(), &Arc::new(settings))?;
+    plan.identify(SchemaIds { key: Some(SchemaId(1)), value: Some(SchemaId(2)) });
+    Ok(plan)
 }
 
 /// Where change `number` of a transaction stood.

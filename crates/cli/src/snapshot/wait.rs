@@ -47,10 +47,11 @@ impl Waiting {
         signal: &WrittenSignal,
         id: &str,
     ) -> Result<Self, CliError> {
-        let Some(sink) = &settings.notifications.sink_topic else {
+        let sink = settings.notifications.sink_topic.as_deref();
+        let Some(sink) = sink.filter(|_| settings.encoder.is_json()) else {
             return Err(CliError::NoNotifications { connector: settings.name.to_string() });
         };
-        let topic = NotificationPlan::compile(&settings.encoder, sink).topic().to_owned();
+        let topic = NotificationPlan::topic_named(&settings.encoder, sink);
         let client = Client::connect(settings.store.clone()).await?;
         let reader = match client.topic(&topic).await? {
             Some(_) => Some(open(&client, &topic, StartAt::Latest).await?),

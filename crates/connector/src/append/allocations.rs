@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use envelope::TablePlan;
+use envelope::EncoderSettings;
 use kafka::ProducerSettings;
 use pgoutput::replication::ReplicationMessage;
 use pgoutput::{Assembler, Change, ChangeKind, Lsn, PgTimestamp, Step};
@@ -27,9 +27,9 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn begin(schemas_enable: bool, partition_count: i32) -> Self {
+    fn begin(settings: EncoderSettings, partition_count: i32) -> Self {
         let producer = ProducerSettings::default();
-        let plan = TablePlan::compile(sample::table(), &Arc::new(sample::settings(schemas_enable)));
+        let plan = sample::plan(settings);
         let (topic, tally) =
             (kafka::benching::topic("orders", partition_count), Arc::new(Tally::default()));
         let mut gathering = Self {
@@ -128,9 +128,11 @@ fn changes(count: u64) -> Vec<Vec<u8>> {
 fn a_change_costs_no_allocation_once_the_buffer_of_its_batch_is_there() {
     // Behind the last doubling, to 1 MiB, of a buffer whose batch is closed at 900,000 bytes.
     const WARM_BYTES: usize = 600_000;
-    for schemas_enable in [false, true] {
-        let mut gathering = Gathering::begin(schemas_enable, 1);
-        let frames = changes(2_000);
+    let forms = [sample::settings(false), sample::settings(true), sample::avro_settings()];
+    for settings in forms {
+        let encoding = settings.value;
+        let mut gathering = Gathering::begin(settings, 1);
+        let frames = changes(4_000);
         let mut frames = frames.iter();
         while gathering.transaction.len_bytes() < WARM_BYTES {
             gathering.push(frames.next().unwrap());
@@ -138,7 +140,7 @@ fn a_change_costs_no_allocation_once_the_buffer_of_its_batch_is_there() {
         let records = gathering.transaction.record_count();
         for frame in frames.by_ref().take(40) {
             let counts = measure(|| gathering.push(frame));
-            assert_eq!(counts.count_total, 0, "{counts:?} with schemas: {schemas_enable}");
+            assert_eq!(counts.count_total, 0, "{counts:?} with {encoding:?}");
         }
         assert!(gathering.transaction.record_count() >= records + 40, "nothing was appended");
     }
@@ -149,7 +151,7 @@ fn allocations_are_those_of_batches_however_many_changes_there_are() {
     // A buffer that doubles from 4 KB to the size of a batch, for each batch, and the lists of them.
     const FOR_EACH_BATCH_MAX: u64 = 16;
     let frames = changes(12_000);
-    let mut gathering = Gathering::begin(false, 4);
+    let mut gathering = Gathering::begin(sample::settings(false), 4);
     let counts = measure(|| {
         for frame in &frames {
             gathering.push(frame);

@@ -2,6 +2,7 @@
 
 use kafka::KafkaError;
 use postgres::PostgresError;
+use registry::RegistryError;
 
 use super::{Class, ConnectorError};
 
@@ -18,6 +19,10 @@ impl ConnectorError {
                 kafka::Class::Transient => Class::Transient,
                 kafka::Class::Definite => Class::Definite,
                 kafka::Class::Fenced => Class::Fenced,
+            },
+            Self::Registry(error) => match error.class() {
+                registry::Class::Transient => Class::Transient,
+                registry::Class::Definite => Class::Definite,
             },
             // Room can be made without a restart, and nothing is lost until then.
             Self::StageEnded { .. } | Self::SpillNoRoom { .. } => Class::Transient,
@@ -52,7 +57,7 @@ impl ConnectorError {
         }
     }
 
-    /// Whether PostgreSQL or Kafka is not there at all: it does not run, or only starts.
+    /// Whether PostgreSQL, Kafka or the schema registry is not there at all: it does not run, or only starts.
     pub(crate) fn is_away(&self) -> bool {
         match self {
             Self::Postgres(error) => matches!(
@@ -67,6 +72,7 @@ impl ConnectorError {
                     | KafkaError::NoBroker { .. }
                     | KafkaError::NoLeader { .. }
             ),
+            Self::Registry(error) => matches!(error, RegistryError::Away { .. }),
             _ => false,
         }
     }
@@ -76,6 +82,7 @@ impl ConnectorError {
         match self {
             Self::Postgres(error) => error.code(),
             Self::Kafka(error) => error.code(),
+            Self::Registry(error) => error.code(),
             Self::Envelope(error) => error.code(),
             Self::Unencodable { error, .. } => error.code(),
             Self::Decode(error) => error.code(),

@@ -32,6 +32,9 @@ impl Gatherer {
             topic.clone()
         } else {
             let topic = self.tables.topics().ensure(self.messages.topic()).await?;
+            let schemas = self.messages.schemas();
+            let ids = self.tables.schemas().ids(self.messages.topic(), schemas).await?;
+            self.messages.identify(ids);
             self.message_topic.insert(topic).clone()
         };
         let sent = send.then_some(&mut self.transaction);
@@ -54,6 +57,7 @@ impl Gatherer {
             return Ok(());
         }
         let topic = self.tables.topics().ensure(metadata.topic()).await?;
+        metadata.identify(self.tables.schemas()).await?;
         metadata.begin(&topic, &mut self.transaction, &mut self.scratch)
     }
 
@@ -62,6 +66,7 @@ impl Gatherer {
         self.announce_begin().await?;
         let Some(metadata) = &mut self.metadata else { return Ok(()) };
         let topic = self.tables.topics().ensure(metadata.topic()).await?;
+        metadata.identify(self.tables.schemas()).await?;
         metadata.end(commit_lsn, &topic, &mut self.transaction, &mut self.scratch)
     }
 
@@ -69,6 +74,10 @@ impl Gatherer {
     pub(crate) async fn heartbeat(&mut self) -> Result<(), ConnectorError> {
         let Some(plan) = &mut self.heartbeat else { return Ok(()) };
         let topic = self.tables.topics().ensure(plan.topic()).await?;
+        if !plan.is_identified() {
+            let ids = self.tables.schemas().ids(plan.topic(), plan.schemas()).await?;
+            plan.identify(ids);
+        }
         let now_ns = clock::unix_ns();
         let at = no_change(now_ns / 1000);
         let sent = Some(&mut self.transaction);
@@ -84,11 +93,12 @@ impl Gatherer {
         stage: &Stage,
         tables: &str,
     ) -> Result<(), ConnectorError> {
-        let Some(notifications) = &self.notifications else { return Ok(()) };
+        let Some(notifications) = &mut self.notifications else { return Ok(()) };
         let topic = match notifications.topic() {
             Some(name) => Some(self.tables.topics().ensure(name).await?),
             None => None,
         };
+        notifications.identify(self.tables.schemas()).await?;
         notifications.tell(aggregate, stage, tables, topic.as_ref(), &mut self.transaction)
     }
 

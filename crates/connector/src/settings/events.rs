@@ -1,14 +1,13 @@
-//! What records look like: everything the encoder wants to know.
+//! What records look like: everything the encoder wants to know but for the converters.
 //!
-//! Source: Debezium documentation, "PostgreSQL connector properties"; Kafka Connect, `JsonConverterConfig`.
+//! Source: Debezium documentation, "PostgreSQL connector properties".
 
 use envelope::{
-    BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings,
-    FormatSettings, HstoreHandling, IntervalHandling, NameAdjustment, SkippedOperations,
-    SnapshotDateEra, TimePrecision, UnmappedTypes,
+    BinaryHandling, ContextHeaders, DecimalHandling, EncoderSettings, HstoreHandling,
+    IntervalHandling, NameAdjustment, SkippedOperations, SnapshotDateEra, TimePrecision,
+    UnmappedTypes,
 };
 
-use super::problem::Problem;
 use super::values::{Choice, Values};
 
 /// Name of the header with the stable id of a change.
@@ -24,8 +23,6 @@ pub(super) fn encoder(values: &mut Values<'_>, topic_prefix: &str) -> EncoderSet
             ".",
         )
         .to_owned();
-    settings.key = format(values, "key");
-    settings.value = format(values, "value");
     handling(values, &mut settings);
     settings.unavailable_value_placeholder = placeholder(values);
     settings.tombstones_on_delete = values.flag("tombstones.on.delete");
@@ -119,34 +116,6 @@ fn name_adjustment(values: &mut Values<'_>, key: &str) -> NameAdjustment {
         ],
         NameAdjustment::None,
     )
-}
-
-/// One `JsonConverter`. Another converter is refused.
-fn format(values: &mut Values<'_>, side: &str) -> FormatSettings {
-    const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
-    let class_key = format!("{side}.converter");
-    let class = values.text(&class_key).unwrap_or_default();
-    // Connect finds a converter by its full name, its simple name, or that without `Converter`.
-    if ![JSON, "JsonConverter", "Json"].contains(&class) {
-        values.problems.push(Problem::new(
-            "CF004",
-            &class_key,
-            format!("converter `{class}` is not supported yet"),
-            format!("write `{JSON}`"),
-        ));
-    }
-    FormatSettings {
-        schemas_enable: values.flag(&format!("{class_key}.schemas.enable")),
-        replace_null_with_default: values.flag(&format!("{class_key}.replace.null.with.default")),
-        decimal_format: values.choice(
-            &format!("{class_key}.decimal.format"),
-            &[
-                ("BASE64", Choice::Is(DecimalFormat::Base64)),
-                ("NUMERIC", Choice::Is(DecimalFormat::Numeric)),
-            ],
-            DecimalFormat::Base64,
-        ),
-    }
 }
 
 fn placeholder(values: &mut Values<'_>) -> String {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use envelope::{EncoderSettings, HeartbeatPlan};
+use envelope::{EncoderSettings, EnvelopeError, HeartbeatPlan};
 
 use super::Note;
 use super::values::Values;
@@ -48,7 +48,7 @@ impl HeartbeatSettings {
     }
 
     /// The encoder of these heartbeats.
-    pub(crate) fn plan(&self, encoder: &EncoderSettings) -> HeartbeatPlan {
+    pub(crate) fn plan(&self, encoder: &EncoderSettings) -> Result<HeartbeatPlan, EnvelopeError> {
         let parts: Vec<&str> = self.topic_parts.iter().map(String::as_str).collect();
         HeartbeatPlan::compile(encoder, &parts)
     }

@@ -5,6 +5,7 @@
 //! noted, or it is an error.
 
 mod columns;
+mod converter;
 mod definition;
 mod delivery;
 mod environment;
@@ -46,6 +47,7 @@ use kafka::{ClientConfig, ProducerSettings};
 use postgres::{ConnectionConfig, Feedback, PgoutputOptions};
 
 pub use columns::ColumnTreatments;
+pub use converter::{SchemaRegistries, SideRegistry, SubjectStrategy};
 pub use definition::{Definition, definition_of, definitions, is_secret};
 pub use delivery::{CommitLimits, DeliveryGuarantee, GapPolicy, RetrySettings};
 pub use environment::Environment;
@@ -121,6 +123,8 @@ pub struct Settings {
     pub store: ClientConfig,
     /// The form of records. `database` is empty here; the server tells it.
     pub encoder: EncoderSettings,
+    /// Who gives the schemas of records in Avro their ids.
+    pub schemas: SchemaRegistries,
     /// `context.message.prefix`; `None` gives no headers.
     pub context_prefix: Option<String>,
     /// `heartbeat.*`; `None` sends none.
@@ -226,6 +230,7 @@ impl Settings {
         let slot = source::slot(values);
         let publication = source::publication(values, &mut notes);
         let mut encoder = events::encoder(values, &topic_prefix);
+        let schemas = SchemaRegistries::read(values, &mut encoder, &mut notes);
         encoder.topic_naming = naming::read(values, &mut notes);
         let heartbeat = HeartbeatSettings::read(values, &topic_prefix, &mut notes);
         let tables = TableFilter::read(values);
@@ -247,6 +252,7 @@ impl Settings {
             source,
             store: store.client,
             encoder,
+            schemas,
             transaction_topic: topics::transaction(values),
             context_prefix: values.given("context.message.prefix").map(str::to_owned),
             heartbeat,

@@ -79,8 +79,8 @@ fn all_problems_are_reported_at_once() {
         ("table.include.list", "g_x[.](a"),
         ("signal.data.collection", "public.signals"),
         ("table.whitelist", "a.b"),
-        ("value.converter", "io.confluent.connect.avro.AvroConverter"),
-        ("value.converter.schema.registry.url", "http://r"),
+        ("value.converter", "io.confluent.connect.protobuf.ProtobufConverter"),
+        ("value.converter.optional.for.nullables", "true"),
         ("slot.name", "Not-Valid"),
         ("schema.exclude.list", "(?!a)b"),
         ("database.sslmode", "maybe"),
@@ -98,7 +98,7 @@ fn all_problems_are_reported_at_once() {
             "CF001 table.whitelist",
             "CF005 topic.prefix",
             "CF004 value.converter",
-            "CF002 value.converter.schema.registry.url",
+            "CF002 value.converter.optional.for.nullables",
         ]
     );
 }

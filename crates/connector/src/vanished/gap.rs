@@ -70,6 +70,8 @@ pub(super) enum Doubt {
     Gone,
     /// Its records have no keys.
     NoKey,
+    /// Its records are not in JSON.
+    Avro,
 }
 
 impl fmt::Display for Doubt {
@@ -88,6 +90,7 @@ impl fmt::Display for Doubt {
             }
             Self::Gone => "it exists no longer, or its records go to another topic now",
             Self::NoKey => "it has no key, so that nothing says which records are of one row",
+            Self::Avro => "its records are in Avro, which is not read yet",
         })
     }
 }
@@ -140,6 +143,9 @@ pub(super) async fn files(control: &Connection, table: Oid) -> Result<String, Co
 /// What keeps a snapshot from reading all rows of a table.
 pub(super) fn doubt(settings: &Settings, schema: &str, name: &str) -> Option<Doubt> {
     let snapshot = &settings.snapshot;
+    if !settings.encoder.is_json() {
+        return Some(Doubt::Avro);
+    }
     if !settings.tables.captures(schema, name) || !snapshot.copies(schema, name) {
         return Some(Doubt::NotRead);
     }

@@ -148,6 +148,8 @@ async fn of_table(
         Some("snapshot.select.statement.overrides lets other rows stand for those of the table")
     } else if !settings.snapshot.mode.reads_tables() {
         Some("snapshot.mode reads no tables, so the topic has only what changed since")
+    } else if !settings.encoder.is_json() {
+        Some("its records are in Avro, which is not read yet")
     } else {
         None
     };

@@ -4,6 +4,7 @@
 //! A row type is a structure of its attributes; everything else is PostgreSQL's own text, which reads back as it was written.
 
 use super::{Context, Form};
+use crate::names;
 use crate::schema::Schema;
 use crate::settings::UnmappedTypes;
 use crate::table::{Attribute, DataType, TypeKind};
@@ -30,14 +31,16 @@ impl Context<'_> {
         let mut members = Vec::with_capacity(attributes.len());
         for attribute in attributes {
             let form = self.form(&attribute.data_type, attribute.type_modifier)?;
-            fields.push((attribute.name.clone(), form.schema.optional()));
+            let name = names::field(&attribute.name, self.settings.field_names);
             let mut member = Vec::new();
-            json::string(attribute.name.as_bytes(), &mut member);
+            json::string(name.as_bytes(), &mut member);
+            fields.push((name, form.schema.optional()));
             member.push(b':');
             members.push(composite::Attribute { member: member.into(), writer: form.writer });
         }
         let schema = Schema::structure(fields);
         let name = format!("{}.{name}", self.settings.topic_prefix);
+        let name = names::schema(&name, self.settings.schema_names);
         // What the text does not have is NULL, so this is a row of NULLs.
         Some(Form::new(Writer::Composite(members.into()), schema.called(name, None), "()"))
     }

@@ -41,6 +41,22 @@ fn quad(alphabet: &[u8; 64], bytes: [u8; 3]) -> [u8; 4] {
     [letter(18), letter(12), letter(6), letter(0)]
 }
 
+/// The bytes of text in base64, with or without padding, up to what is none. For text that was written here.
+pub(crate) fn decode(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut word, mut bits) = (0_u32, 0);
+    for letter in text {
+        let Some(value) = STANDARD.iter().position(|known| known == letter) else { break };
+        word = word << 6 | value as u32;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((word >> bits).to_le_bytes()[0]);
+        }
+    }
+    bytes
+}
+
 /// Appends bytes as the setting wants them, with quotes.
 pub(crate) fn bytes_json(bytes: &[u8], handling: BinaryHandling, out: &mut Vec<u8>) {
     out.push(b'"');

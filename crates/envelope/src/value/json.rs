@@ -146,19 +146,27 @@ fn escape_any(text: &[u8], out: &mut Vec<u8>) {
 /// The text of a JSON string that [`string`] wrote.
 pub(crate) fn unescape(json: &[u8]) -> Vec<u8> {
     let inner = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(json);
-    let mut text = Vec::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some((&byte, after)) = rest.split_first() {
-        let (plain, taken) = match (byte, after.first()) {
-            // Only control characters are written in digits, so the last two say all.
-            (b'\\', Some(b'u')) => (hex(after.get(3..5)), 5),
-            (b'\\', Some(&letter)) => (unescaped(letter), 1),
-            (other, _) => (other, 0),
-        };
-        text.push(plain);
-        rest = after.get(taken..).unwrap_or_default();
-    }
+    let mut text = inner.to_vec();
+    let length = unescape_in_place(&mut text);
+    text.truncate(length);
     text
+}
+
+/// The same of what stands between the quotes, where it is; how long it is then.
+pub(crate) fn unescape_in_place(text: &mut [u8]) -> usize {
+    let (mut read, mut written) = (0, 0);
+    while let Some(&byte) = text.get(read) {
+        let (plain, length) = match (byte, text.get(read + 1)) {
+            // Only control characters are written in digits, so the last two say all.
+            (b'\\', Some(b'u')) => (hex(text.get(read + 4..read + 6)), 6),
+            (b'\\', Some(&letter)) => (unescaped(letter), 2),
+            (other, _) => (other, 1),
+        };
+        text[written] = plain;
+        written += 1;
+        read += length;
+    }
+    written
 }
 
 /// What the short escape with this letter stands for.

@@ -108,7 +108,7 @@ impl Masked {
 }
 
 /// The longest beginning of at most so many UTF-16 units.
-fn cut(text: &[u8], units_max: usize) -> &[u8] {
+pub(crate) fn cut(text: &[u8], units_max: usize) -> &[u8] {
     if text.len() <= units_max {
         return text;
     }

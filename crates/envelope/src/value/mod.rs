@@ -1,4 +1,4 @@
-//! One value: PostgreSQL's text of a type to the JSON of its event form.
+//! One value: PostgreSQL's text of a type to the JSON of its event form. `avro::writer` makes its other form of it.
 //!
 //! In: the text slice of the frame. Out: bytes appended to the record. Never: a value tree; allocations only for decimals
 //! beyond 38 digits and the rare types of [`special`] and [`hstore`].
@@ -20,6 +20,7 @@ use composite::Attribute;
 use masked::Masked;
 use temporal::TimeForm;
 
+use crate::avro::writer::AvroWriter;
 use crate::fragment::few;
 use crate::settings::BinaryHandling;
 
@@ -55,7 +56,7 @@ pub(crate) enum DecimalForm {
     Digits(Option<u32>),
 }
 
-/// Turns the text of one type into JSON.
+/// Turns the text of one type into JSON, or what was compiled from such a writer into Avro.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Writer {
     Boolean,
@@ -94,6 +95,8 @@ pub(crate) enum Writer {
     Composite(Box<[Attribute]>),
     /// Hidden or shortened.
     Masked(Box<Masked>),
+    /// Not as JSON.
+    Avro(Box<AvroWriter>),
 }
 
 impl Writer {
@@ -112,6 +115,7 @@ impl Writer {
             }
             Self::Timestamp(form) => temporal::timestamp(text, *form, out),
             Self::Boolean => boolean(text, out),
+            Self::Avro(writer) => writer.write(text, out),
             _ => self.write_rarer(text, out),
         }
     }
@@ -138,6 +142,7 @@ impl Writer {
             Self::Bytea(handling) => {
                 Some(base64::bytea_in_steps(text, *handling, step_bytes, out, behind))
             }
+            Self::Avro(writer) => writer.write_in_steps(text, step_bytes, out, behind),
             _ => None,
         }
     }
@@ -199,7 +204,8 @@ impl Writer {
             | Self::Decimal(_)
             | Self::TimestampWithZone(_)
             | Self::Timestamp(_)
-            | Self::Boolean => self.write(text, out),
+            | Self::Boolean
+            | Self::Avro(_) => self.write(text, out),
         }
     }
 }

@@ -7,6 +7,7 @@
     reason = "what the fixtures hold is known; anything else fails the test"
 )]
 
+mod avro;
 mod columns;
 mod compare;
 mod defaults;

@@ -465,7 +465,7 @@ fn every_error_has_its_page() {
     let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
     for code in [
         "EN002", "EN003", "EN004", "EN005", "EN006", "EN007", "EN008", "EN009", "EN010", "EN011",
-        "EN012", "NT001", "NT002", "NT003",
+        "EN012", "EN014", "EN015", "EN016", "NT001", "NT002", "NT003",
     ] {
         let page = std::fs::read_to_string(pages.join(format!("{code}.md"))).unwrap();
         assert!(page.starts_with(&format!("# {code}: ")), "{code}");

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use envelope::{
-    BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling, EncoderSettings, EnvelopeError,
-    FormatSettings, HstoreHandling, IntervalHandling, MessagePlan, OldRow, Record, Scratch,
-    SkippedOperations, SnapshotMarker, SourcePosition, TablePlan, TimePrecision, copy_text,
+    AvroSchema, AvroSchemas, BinaryHandling, ContextHeaders, DecimalFormat, DecimalHandling,
+    EncoderSettings, Encoding, EnvelopeError, FormatSettings, HstoreHandling, IntervalHandling,
+    MessagePlan, OldRow, Record, SchemaId, SchemaIds, Scratch, SkippedOperations, SnapshotMarker,
+    SourcePosition, Table, TablePlan, TimePrecision, copy_text,
 };
 use pgoutput::{
     Assembler, Before, Change, ChangeKind, Lsn, Oid, Step as StreamStep, TupleData, TupleValue,
@@ -14,7 +15,7 @@ use pgoutput::{
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::fixture::{Catalog, Step};
+use crate::fixture::Step;
 
 pub(crate) struct OwnedRecord {
     pub(crate) topic: String,
@@ -41,6 +42,7 @@ impl OwnedRecord {
 fn settings(group: &Value) -> EncoderSettings {
     let config = |key: &str| group["config"][key].as_str();
     let format = |side: &str| FormatSettings {
+        encoding: Encoding::Json,
         schemas_enable: config(&format!("{side}.converter.schemas.enable")) != Some("false"),
         replace_null_with_default: config(&format!("{side}.converter.replace.null.with.default"))
             != Some("false"),
@@ -109,9 +111,72 @@ fn context() -> ContextHeaders {
 
 /// Encodes everything the steps hold.
 pub(crate) fn records(group: &Value, steps: &[Step]) -> Result<Vec<OwnedRecord>, EnvelopeError> {
-    let settings = Arc::new(settings(group));
+    records_in(settings(group), steps, &mut Vec::new())
+}
+
+/// The same with JSON that has no schemas, and in Avro; and the schemas, whose ids count from 1.
+pub(crate) fn in_both_forms(
+    group: &Value,
+    steps: &[Step],
+) -> Result<(Vec<OwnedRecord>, Vec<OwnedRecord>, Vec<String>), EnvelopeError> {
+    let settings = settings(group);
+    let as_json = |format: FormatSettings| FormatSettings {
+        schemas_enable: false,
+        decimal_format: DecimalFormat::Base64,
+        ..format
+    };
+    let as_avro = |format: FormatSettings| FormatSettings {
+        replace_null_with_default: format.replace_null_with_default,
+        ..FormatSettings::avro()
+    };
+    let json = EncoderSettings {
+        key: as_json(settings.key),
+        value: as_json(settings.value),
+        ..settings.clone()
+    };
+    let avro =
+        EncoderSettings { key: as_avro(settings.key), value: as_avro(settings.value), ..settings };
+    let mut schemas = Vec::new();
+    let json = records_in(json, steps, &mut Vec::new())?;
+    let avro = records_in(avro, steps, &mut schemas)?;
+    Ok((json, avro, schemas))
+}
+
+/// Registers schemas: the same one has the same id.
+fn register(found: AvroSchemas<'_>, schemas: &mut Vec<String>) -> SchemaIds {
+    let mut id = |schema: Option<&AvroSchema>| {
+        let text = &schema?.text;
+        let known = schemas.iter().position(|known| known == text).unwrap_or_else(|| {
+            schemas.push(text.clone());
+            schemas.len() - 1
+        });
+        Some(SchemaId(u32::try_from(known).unwrap() + 1))
+    };
+    SchemaIds { key: id(found.key), value: id(found.value) }
+}
+
+fn plan(
+    table: Table,
+    settings: &Arc<EncoderSettings>,
+    schemas: &mut Vec<String>,
+) -> Result<TablePlan, EnvelopeError> {
+    let mut plan = TablePlan::compile(table, settings)?;
+    let ids = register(plan.schemas(), schemas);
+    plan.identify(ids);
+    Ok(plan)
+}
+
+fn records_in(
+    settings: EncoderSettings,
+    steps: &[Step],
+    schemas: &mut Vec<String>,
+) -> Result<Vec<OwnedRecord>, EnvelopeError> {
+    let settings = Arc::new(settings);
+    let mut messages = MessagePlan::compile(&settings)?;
+    let ids = register(messages.schemas(), schemas);
+    messages.identify(ids);
     let mut encoder = Encoder {
-        messages: MessagePlan::compile(&settings),
+        messages,
         settings,
         plans: HashMap::new(),
         last_commit_lsn: None,
@@ -121,16 +186,16 @@ pub(crate) fn records(group: &Value, steps: &[Step]) -> Result<Vec<OwnedRecord>,
     let mut assembler = Assembler::new();
     for step in steps {
         for (oid, lines) in &step.snapshot {
-            encoder.snapshot(&step.catalog, *oid, lines)?;
+            let plan = plan(step.catalog.table(*oid), &encoder.settings, schemas)?;
+            encoder.snapshot(&plan, lines)?;
         }
         for (lsn, frame) in &step.frames {
             let message = pgoutput::decode(frame, false).unwrap();
             match assembler.push(*lsn, message).unwrap() {
                 StreamStep::Relation(relation) => {
                     let table = step.catalog.streamed(&relation);
-                    encoder
-                        .plans
-                        .insert(relation.oid, TablePlan::compile(table, &encoder.settings)?);
+                    let plan = plan(table, &encoder.settings, schemas)?;
+                    encoder.plans.insert(relation.oid, plan);
                 }
                 StreamStep::Change(change) => encoder.change(&change)?,
                 StreamStep::Commit(commit) => encoder.last_commit_lsn = Some(commit.end_lsn),
@@ -193,13 +258,7 @@ impl Encoder {
         }
     }
 
-    fn snapshot(
-        &mut self,
-        catalog: &Catalog,
-        oid: u32,
-        lines: &[String],
-    ) -> Result<(), EnvelopeError> {
-        let plan = TablePlan::compile(catalog.table(oid), &self.settings)?;
+    fn snapshot(&mut self, plan: &TablePlan, lines: &[String]) -> Result<(), EnvelopeError> {
         let at = SourcePosition {
             event_id: None,
             snapshot: SnapshotMarker::True,

@@ -1,4 +1,4 @@
-//! Keys that shape records: values, converters, topics.
+//! Keys that shape records: values, topics.
 
 use super::{Key, needs_nothing, not_yet, supported};
 
@@ -118,58 +118,6 @@ pub(super) const EVENTS: &[Key] = &[
         "without effect for PostgreSQL, in Debezium too",
     ),
     not_yet("sourceinfo.struct.maker", "", "leave it out"),
-];
-
-pub(super) const CONVERTERS: &[Key] = &[
-    supported(
-        "key.converter",
-        "org.apache.kafka.connect.json.JsonConverter",
-        "Must be JsonConverter.",
-    ),
-    supported("key.converter.schemas.enable", "true", "Each key carries its schema."),
-    supported(
-        "key.converter.replace.null.with.default",
-        "true",
-        "As `value.converter.replace.null.with.default`, for keys.",
-    ),
-    supported("key.converter.decimal.format", "BASE64", "`BASE64` or `NUMERIC`."),
-    needs_nothing(
-        "key.converter.schemas.cache.size",
-        "1000",
-        "schemas are rendered once per version of a table",
-    ),
-    supported(
-        "value.converter",
-        "org.apache.kafka.connect.json.JsonConverter",
-        "Must be JsonConverter.",
-    ),
-    supported("value.converter.schemas.enable", "true", "Each value carries its schema."),
-    supported(
-        "value.converter.replace.null.with.default",
-        "true",
-        "A NULL in a column that has a default is written as that default, as Connect does. Connectors made by flags have `false`.",
-    ),
-    supported("value.converter.decimal.format", "BASE64", "`BASE64` or `NUMERIC`."),
-    needs_nothing(
-        "value.converter.schemas.cache.size",
-        "1000",
-        "schemas are rendered once per version of a table",
-    ),
-    not_yet(
-        "key.converter.<option>",
-        "",
-        "use JsonConverter and its options `schemas.enable`, `replace.null.with.default`, `decimal.format`",
-    ),
-    not_yet(
-        "value.converter.<option>",
-        "",
-        "use JsonConverter and its options `schemas.enable`, `replace.null.with.default`, `decimal.format`",
-    ),
-    not_yet(
-        "header.converter.<option>",
-        "",
-        "leave it out: headers are written as SimpleHeaderConverter writes them",
-    ),
 ];
 
 pub(super) const TOPICS: &[Key] = &[

@@ -6,6 +6,7 @@
 
 mod capture;
 mod connect;
+pub(super) mod converters;
 mod database;
 mod events;
 mod ours;
@@ -55,7 +56,9 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "Snapshot", keys: capture::SNAPSHOT },
     Section { title: "Signals", keys: signals::KEYS },
     Section { title: "Events", keys: events::EVENTS },
-    Section { title: "Converters", keys: events::CONVERTERS },
+    Section { title: "Converters", keys: converters::CONVERTERS },
+    Section { title: "Avro converter: keys", keys: converters::AVRO_KEYS },
+    Section { title: "Avro converter: values", keys: converters::AVRO_VALUES },
     Section { title: "Topics", keys: events::TOPICS },
     Section { title: "Kafka", keys: store::KEYS },
     Section { title: "Delivery, pace and faults", keys: connect::DELIVERY },
