@@ -4,7 +4,7 @@
 
 use clap::Args;
 use regex::Regex;
-use testkit::differential::Changes;
+use testkit::differential::{Changes, Converter};
 use testkit::stack::Stack;
 use testkit::{Result, connector, differential};
 
@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// Connector settings both get, as `key=value`
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::key_and_value)]
     settings: Vec<(String, String)>,
+    /// Records in Avro, and a schema registry
+    #[arg(long)]
+    avro: bool,
     /// Leave the tables as they are at the beginning
     #[arg(long)]
     no_ddl: bool,
@@ -48,6 +51,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
             types: types.clone(),
             except: except.clone(),
             settings: arguments.settings.clone(),
+            converter: if arguments.avro { Converter::Avro } else { Converter::Json },
             changes: if arguments.no_ddl { Changes::None } else { Changes::All },
         };
         // Both topics of a run are large, and the next run needs none of them.

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::connector::{Connector, ConnectorProcess};
+use crate::event::Event;
 use crate::orders::Tally;
 use crate::process_stat::{Usage, usage};
 use crate::session::Session;
@@ -41,7 +42,7 @@ pub(crate) async fn marker_arrived(
     let deadline = Instant::now() + ARRIVAL_MAX;
     loop {
         match tail.next(Instant::now() + LOOK_INTERVAL).await? {
-            Some(event) if event.payload()["after"]["note"] == "end" => return Ok(event.read_at),
+            Some(event) if is_end(&event) => return Ok(event.read_at),
             _ if Instant::now() > deadline => {
                 return Err(Failure::new(format!(
                     "the last row is not there after {ARRIVAL_MAX:?}"
@@ -50,6 +51,13 @@ pub(crate) async fn marker_arrived(
             _ => running().await?,
         }
     }
+}
+
+/// Whether a record is that of [`write_marker`], in JSON or in Avro, which has the length before the text.
+fn is_end(event: &Event) -> bool {
+    let value = event.value.as_deref().unwrap_or_default();
+    let avro = value.first() == Some(&0) && value.windows(4).any(|part| part == b"\x06end");
+    avro || event.payload()["after"]["note"] == "end"
 }
 
 /// What a connector needed.

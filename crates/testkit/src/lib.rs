@@ -4,6 +4,7 @@
 //! (librdkafka) finds in Kafka, compared with what PostgreSQL holds.
 //! Never: a mock, a look inside the connector, a wait without a condition.
 
+pub mod avro;
 mod backlog;
 mod binary;
 pub mod chaos;

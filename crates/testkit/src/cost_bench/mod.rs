@@ -9,6 +9,8 @@
 mod point;
 mod report;
 
+use embedded::{SchemaRegistry, Silent};
+
 use crate::Result;
 use crate::backlog::{drain, make_slot, write_marker};
 use crate::payload;
@@ -17,7 +19,7 @@ use crate::row_tally::expect_each_row_once;
 use crate::stack::Stack;
 
 pub use point::Dimension;
-use point::{Point, points};
+use point::{Point, Schemas, points};
 pub use report::{Measure, Report};
 
 /// What is measured.
@@ -36,12 +38,18 @@ pub struct Plan {
 /// Measures every point in turns, as often as the plan says.
 pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<Report> {
     let mut report = Report::new(plan);
-    let warm_up = measure(stack, plan, &Point::base(plan.scale), 0).await?;
+    let registry = if plan.only.contains(&Dimension::Schemas) {
+        Some(SchemaRegistry::start(&Silent).await?)
+    } else {
+        None
+    };
+    let place = Place { stack, registry: registry.as_ref() };
+    let warm_up = measure(place, plan, &Point::base(plan.scale), 0).await?;
     narrate(&format!("the first, which does not count:\n{warm_up}"));
     for run in 1..=plan.runs {
         for dimension in &plan.only {
             for point in points(*dimension, plan.scale) {
-                let measure = measure(stack, plan, &point, run).await;
+                let measure = measure(place, plan, &point, run).await;
                 let measure = measure.map_err(|failure| failure.during(&point.value))?;
                 narrate(&measure.to_string());
                 report.measures.push(measure);
@@ -51,15 +59,32 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     Ok(report)
 }
 
-async fn measure(stack: &Stack, plan: &Plan, point: &Point, run: u32) -> Result<Measure> {
-    let database = stack.database("cost").await?;
+/// The servers of a run.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    stack: &'a Stack,
+    /// For values in Avro.
+    registry: Option<&'a SchemaRegistry>,
+}
+
+async fn measure(place: Place<'_>, plan: &Plan, point: &Point, run: u32) -> Result<Measure> {
+    let database = place.stack.database("cost").await?;
     let session = database.session().await?;
     payload::create(&session, point.rows.tables).await?;
     let mut connector = database
         .connector()?
         .set("snapshot.mode", "no_data")
-        .set("topic.creation.default.partitions", &point.partitions.to_string())
-        .set("value.converter.schemas.enable", &point.with_schemas.to_string());
+        .set("topic.creation.default.partitions", &point.partitions.to_string());
+    connector = match (point.schemas, place.registry) {
+        (Schemas::Registry, Some(registry)) => connector
+            .unset("value.converter.schemas.enable")
+            .set("value.converter", "io.confluent.connect.avro.AvroConverter")
+            .set("value.converter.schema.registry.url", &registry.url()),
+        (schemas, _) => {
+            let with_schemas = schemas == Schemas::With;
+            connector.set("value.converter.schemas.enable", &with_schemas.to_string())
+        }
+    };
     for (key, value) in &plan.settings {
         connector = connector.set(key, value);
     }

@@ -23,8 +23,19 @@ pub enum Dimension {
     Partitions,
     /// Changes of a transaction.
     Transactions,
-    /// `value.converter.schemas.enable`.
+    /// Where the schemas of values are.
     Schemas,
+}
+
+/// Where the schemas of values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Schemas {
+    /// Nowhere: `value.converter.schemas.enable=false`.
+    Without,
+    /// In each value.
+    With,
+    /// In a registry: values are in Avro.
+    Registry,
 }
 
 impl Dimension {
@@ -60,7 +71,7 @@ pub(super) struct Point {
     pub(super) value: String,
     pub(super) rows: Rows,
     pub(super) partitions: i32,
-    pub(super) with_schemas: bool,
+    pub(super) schemas: Schemas,
 }
 
 impl Point {
@@ -72,7 +83,7 @@ impl Point {
             value: "base".to_owned(),
             rows,
             partitions: 1,
-            with_schemas: false,
+            schemas: Schemas::Without,
         };
         base.counted(scale)
     }
@@ -110,7 +121,7 @@ pub(super) fn points(dimension: Dimension, scale: f64) -> Vec<Point> {
             (1_000, "1,000 per transaction"),
             (100_000, "100,000 per transaction"),
         ],
-        Dimension::Schemas => &[(0, "without schemas"), (1, "with schemas")],
+        Dimension::Schemas => &[(0, "without schemas"), (1, "with schemas"), (2, "avro")],
     };
     let point = |(value, words): &(u32, &str)| {
         let mut point = Point::base(scale);
@@ -121,7 +132,10 @@ pub(super) fn points(dimension: Dimension, scale: f64) -> Vec<Point> {
             Dimension::Tables => point.rows.tables = u64::from(*value),
             Dimension::Partitions => point.partitions = value.cast_signed(),
             Dimension::Transactions => point.rows.per_transaction = u64::from(*value),
-            Dimension::Schemas => point.with_schemas = *value == 1,
+            Dimension::Schemas => {
+                let all = [Schemas::Without, Schemas::With, Schemas::Registry];
+                point.schemas = all[*value as usize % all.len()];
+            }
         }
         point.counted(scale)
     };

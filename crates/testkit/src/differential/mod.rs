@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use regex::Regex;
 
+use crate::avro::Schemas;
+use crate::event::Event;
 use crate::session::Session;
 use crate::stack::{Database, MARKER_TABLE, Stack};
 use crate::tail::Tail;
@@ -59,6 +61,17 @@ pub struct Plan {
     pub changes: Changes,
     /// Connector settings both get.
     pub settings: Vec<(String, String)>,
+    /// How both write records.
+    pub converter: Converter,
+}
+
+/// How the compared records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Converter {
+    /// Both with `JsonConverter`, and schemas.
+    Json,
+    /// Debezium with Apicurio's `AvroConverter` in Confluent's form, we with Confluent's name of it; both with one registry.
+    Avro,
 }
 
 /// Runs a plan.
@@ -69,11 +82,12 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     narrate(&format!("seed {}: {} types, skipped: {}", plan.seed, types.len(), list(&skipped)));
     let script = Script::new(plan.seed, plan.transactions, types, plan.changes);
     set_up(&session, &script).await?;
-    let mut sides = Sides::start(&database, PUBLICATION, &plan.settings).await?;
+    let mut sides = Sides::start(&database, PUBLICATION, plan).await?;
+    let schemas = sides.schemas();
     let mut report = Report::new(plan.seed, skipped);
     let tables = script.table_names();
     let outcome = load(&session, &mut sides, script, &mut report, narrate).await;
-    let stopped = sides.stop().await;
+    let (stopped, registry) = sides.stop().await;
     // What was read before a reader failed is compared all the same: it often tells why.
     report.broken_off = outcome.and(stopped).err().map(|failure| failure.to_string());
     narrate("comparing");
@@ -82,9 +96,31 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
         topics.push("transaction".to_owned());
     }
     for topic in topics {
-        report.tables.push(compare(&database, &topic, report.broken_off.is_some()).await?);
+        let broken_off = report.broken_off.is_some();
+        report.tables.push(compare(&database, &topic, schemas.as_ref(), broken_off).await?);
     }
+    // The comparison asked it for schemas.
+    drop(registry);
     Ok(report)
+}
+
+/// Makes two tables with a column of every type that the server has; the row changes of so many transactions of them.
+pub async fn every_type(session: &Session, seed: u64, transactions: u64) -> Result<Script> {
+    let plan = Plan {
+        seed,
+        transactions,
+        types: Regex::new(".*")?,
+        except: Regex::new("^$")?,
+        changes: Changes::None,
+        settings: Vec::new(),
+        converter: Converter::Json,
+    };
+    let (types, _) = available_types(session, &plan).await?;
+    let script = Script::new(seed, transactions, types, plan.changes);
+    for sql in definitions().iter().chain(&script.create_tables()) {
+        session.run(sql).await?;
+    }
+    Ok(script)
 }
 
 /// The types of the plan that this server has, and the extensions it lacks.
@@ -157,8 +193,16 @@ async fn load(
 }
 
 /// Compares two topics that are the same but for their prefixes, from their beginnings to their ends.
-async fn compare(database: &Database, topic: &str, broken_off: bool) -> Result<TableReport> {
-    let open = |prefix| Tail::open(database.bootstrap(), &format!("{prefix}.{topic}"));
+async fn compare(
+    database: &Database,
+    topic: &str,
+    schemas: Option<&Schemas>,
+    broken_off: bool,
+) -> Result<TableReport> {
+    let open = |prefix| {
+        let tail = Tail::open(database.bootstrap(), &format!("{prefix}.{topic}"))?;
+        Ok::<_, Failure>(Reading { tail, schemas: schemas.cloned() })
+    };
     let (mut debezium, mut ours) = (open(DEBEZIUM)?, open(OURS)?);
     let deadline = Instant::now() + READ_MAX;
     let table = topic.trim_start_matches("public.");
@@ -186,6 +230,22 @@ async fn compare(database: &Database, topic: &str, broken_off: bool) -> Result<T
         }
     }
     Ok(TableReport::new(table, comparison))
+}
+
+/// Records of a topic, as JSON whatever they are written in.
+struct Reading {
+    tail: Tail,
+    schemas: Option<Schemas>,
+}
+
+impl Reading {
+    async fn next_to_end(&mut self, deadline: Instant) -> Result<Option<Event>> {
+        let event = self.tail.next_to_end(deadline).await?;
+        match (event, &self.schemas) {
+            (Some(event), Some(schemas)) => schemas.as_json(event).await.map(Some),
+            (event, _) => Ok(event),
+        }
+    }
 }
 
 fn list(names: &[&str]) -> String {

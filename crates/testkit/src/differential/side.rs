@@ -6,10 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use embedded::{Connect, ConnectOptions, Plugin, Silent};
+use embedded::{Connect, ConnectOptions, Plugin, SchemaRegistry, Silent};
 use serde_json::{Map, Value, json};
 
-use super::{DEBEZIUM, OURS};
+use super::{Converter, DEBEZIUM, OURS, Plan};
+use crate::avro::Schemas;
 use crate::connect::Client;
 use crate::connector::{self, Connector, ConnectorProcess};
 use crate::session::Session;
@@ -30,39 +31,48 @@ pub(super) struct Sides {
     ours: ConnectorProcess,
     session: Session,
     markers: [Tail; 2],
+    registry: Option<SchemaRegistry>,
     /// Keeps the configuration and the log.
     _connector: Connector,
 }
 
 impl Sides {
     /// Makes both slots and starts both readers. Nothing may write to the database before this returns.
-    pub(super) async fn start(
-        database: &Database,
-        publication: &str,
-        added: &[(String, String)],
-    ) -> Result<Self> {
+    pub(super) async fn start(database: &Database, publication: &str, plan: &Plan) -> Result<Self> {
         let settings = |prefix: &str| {
             let mut settings = settings(database, publication, prefix);
-            let added = added.iter().cloned();
+            let added = plan.settings.iter().cloned();
             settings.extend(added.map(|(key, value)| (key, Value::String(value))));
             settings
         };
+        let registry = match plan.converter {
+            Converter::Json => None,
+            Converter::Avro => Some(SchemaRegistry::start(&Silent).await?),
+        };
+        let (mut theirs, mut own) = (debezium(settings(DEBEZIUM)), settings(OURS));
+        let mut plugins = vec![Plugin::DebeziumPostgres];
+        if let Some(registry) = &registry {
+            plugins.push(Plugin::ApicurioConverter);
+            theirs = in_avro(theirs, &apicurio(registry));
+            own = in_avro(own, &confluent(registry));
+        }
         let session = database.session().await?;
         for slot in [DEBEZIUM, OURS] {
             let made = format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput')");
             session.text(&made).await?;
         }
-        let options = ConnectOptions::new(database.bootstrap(), &[Plugin::DebeziumPostgres]);
+        let options = ConnectOptions::new(database.bootstrap(), &plugins);
         let connect = Connect::start(options, &Silent).await?;
         let client = Client::new(&connect.url());
-        client.create(NAME, debezium(settings(DEBEZIUM))).await?;
-        let connector = Connector::new(database.clone())?.named(NAME).with_settings(settings(OURS));
+        client.create(NAME, theirs).await?;
+        let connector = Connector::new(database.clone())?.named(NAME).with_settings(own);
         let ours = connector.start_streaming().await?;
         let marker = |prefix: &str| {
             Tail::open(database.bootstrap(), &format!("{prefix}.public.{MARKER_TABLE}"))
         };
         let markers = [marker(DEBEZIUM)?, marker(OURS)?];
-        let mut sides = Self { connect, client, ours, session, markers, _connector: connector };
+        let mut sides =
+            Self { connect, client, ours, session, markers, registry, _connector: connector };
         sides.catch_up().await?;
         Ok(sides)
     }
@@ -72,12 +82,17 @@ impl Sides {
         let insert =
             format!("insert into public.{MARKER_TABLE}(note) values ('sync') returning id");
         let id: Option<i64> = self.session.text(&insert).await?.and_then(|id| id.parse().ok());
+        let schemas = self.schemas();
         let (client, ours, connect) = (&self.client, &mut self.ours, &self.connect);
         for marker in &mut self.markers {
             let topic = marker.topic().to_owned();
             eventually(&format!("the marker row in `{topic}`"), ARRIVAL_MAX, async || {
                 let slice = Instant::now() + LOOK;
                 while let Some(event) = marker.next(slice).await? {
+                    let event = match &schemas {
+                        Some(schemas) => schemas.as_json(event).await?,
+                        None => event,
+                    };
                     if event.payload()["after"]["id"].as_i64() == id {
                         return Ok(Seen::Yes(()));
                     }
@@ -91,8 +106,18 @@ impl Sides {
         Ok(())
     }
 
-    /// Ends both readers; what they had sent is in Kafka.
-    pub(super) async fn stop(mut self) -> Result<()> {
+    /// The schemas that both registered; `None` if records are no Avro.
+    pub(super) fn schemas(&self) -> Option<Schemas> {
+        self.registry.as_ref().map(|registry| Schemas::of(&registry.url()))
+    }
+
+    /// Ends both readers; what they had sent is in Kafka. Hands over the registry that knows their schemas.
+    pub(super) async fn stop(mut self) -> (Result<()>, Option<SchemaRegistry>) {
+        let registry = self.registry.take();
+        (self.end().await, registry)
+    }
+
+    async fn end(mut self) -> Result<()> {
         self.client.delete(NAME).await?;
         self.connect.stop().await;
         let exit_code = self.ours.terminate().await?;
@@ -102,6 +127,39 @@ impl Sides {
             Err(Failure::new(format!("SIGTERM ended the connector with {exit_code}")))
         }
     }
+}
+
+/// Options of Apicurio's converter, in the form of Confluent's.
+fn apicurio(registry: &SchemaRegistry) -> Vec<(&'static str, String)> {
+    vec![
+        ("", "io.apicurio.registry.utils.converter.AvroConverter".to_owned()),
+        (".apicurio.registry.url", registry.apicurio_url()),
+        (".apicurio.registry.auto-register", "true".to_owned()),
+        (".apicurio.registry.as-confluent", "true".to_owned()),
+        (".apicurio.registry.use-id", "contentId".to_owned()),
+    ]
+}
+
+/// Options of Confluent's converter.
+fn confluent(registry: &SchemaRegistry) -> Vec<(&'static str, String)> {
+    vec![
+        ("", "io.confluent.connect.avro.AvroConverter".to_owned()),
+        (".schema.registry.url", registry.url()),
+    ]
+}
+
+/// Takes another converter for both sides of records.
+fn in_avro(
+    mut settings: Map<String, Value>,
+    options: &[(&'static str, String)],
+) -> Map<String, Value> {
+    for side in ["key", "value"] {
+        settings.remove(&format!("{side}.converter.schemas.enable"));
+        for (option, value) in options {
+            settings.insert(format!("{side}.converter{option}"), Value::String(value.clone()));
+        }
+    }
+    settings
 }
 
 /// The configuration both get.

@@ -2,6 +2,7 @@
 
 mod access;
 mod alter_key;
+mod avro;
 mod batches;
 mod blocking;
 mod cases;
