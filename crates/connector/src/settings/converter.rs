@@ -210,6 +210,15 @@ impl Side {
                 "write `true`",
             ));
         }
+        let headers = self.key("apicurio.registry.headers.enabled");
+        if values.flag(&headers) {
+            values.problems.push(Problem::new(
+                "CF004",
+                &headers,
+                "ids in headers, which is the default of this converter, are not supported yet",
+                "write `false`, and the same for consumers",
+            ));
+        }
         let use_id = self.key("apicurio.registry.use-id");
         if values.text(&use_id) != Some("contentId") {
             values.problems.push(Problem::new(
@@ -471,6 +480,7 @@ mod tests {
             resolve(&[apicurio, url]).unwrap_err(),
             [
                 "CF004 value.converter.apicurio.registry.as-confluent",
+                "CF004 value.converter.apicurio.registry.headers.enabled",
                 "CF004 value.converter.apicurio.registry.use-id"
             ]
         );
@@ -478,6 +488,7 @@ mod tests {
             apicurio,
             url,
             ("value.converter.apicurio.registry.as-confluent", "true"),
+            ("value.converter.apicurio.registry.headers.enabled", "false"),
             ("value.converter.apicurio.registry.use-id", "contentId"),
         ]);
         let value = settings.unwrap().schemas.value.unwrap();

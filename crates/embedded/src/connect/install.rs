@@ -45,11 +45,12 @@ impl Programs {
             }
         }
         if plugins.contains(&Plugin::ApicurioConverter) {
-            // Not an archive but jars, beside one another.
+            // Not an archive but jars, in a folder within the one that is named: that is what makes them one plugin.
             let jars = lock::artifacts(lock::APICURIO_CONVERTER);
-            let plugin = folder.join("plugins").join("apicurio-converter-2.6.13.Final");
+            let parent = folder.join("plugins").join("apicurio-2.6.13.Final");
+            let plugin = parent.join("converters");
             maven::provide("Apicurio's converters", &jars, &cache, &plugin, progress).await?;
-            plugin_folders.push(plugin.display().to_string());
+            plugin_folders.push(parent.display().to_string());
         }
         Ok(Self { java, class_path, plugin_path: plugin_folders.join(",") })
     }

@@ -23,7 +23,7 @@ pub(crate) fn long(value: i64, out: &mut Vec<u8>) {
 /// Appends the length of bytes or of a string, or the number of items in a block.
 #[inline]
 pub(crate) fn count(count: usize, out: &mut Vec<u8>) {
-    long(count as i64, out);
+    long((count as u64).cast_signed(), out);
 }
 
 #[inline]
@@ -62,7 +62,7 @@ pub(crate) fn float(value: f32, out: &mut Vec<u8>) {
 /// Puts a number into the byte that was left for it at `at`, and moves what follows if it needs more than that.
 #[inline]
 pub(crate) fn put_count(at: usize, count: usize, out: &mut Vec<u8>) {
-    let (bytes, length) = encoded(count as i64);
+    let (bytes, length) = encoded((count as u64).cast_signed());
     if length > 1 {
         let end = out.len();
         out.resize(end + length - 1, 0);

@@ -27,7 +27,9 @@ impl AvroSource {
     pub(crate) fn new(settings: &EncoderSettings, schema: &str, table: &str) -> Self {
         let strings = |texts: &[&str]| {
             let mut out = Vec::new();
-            texts.iter().for_each(|text| binary::bytes(text.as_bytes(), &mut out));
+            for text in texts {
+                binary::bytes(text.as_bytes(), &mut out);
+            }
             out
         };
         // Debezium leaves the marker of streamed rows out; its default shows only where defaults replace nulls.

@@ -46,8 +46,9 @@ pub(crate) fn decode(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut word, mut bits) = (0_u32, 0);
     for letter in text {
-        let Some(value) = STANDARD.iter().position(|known| known == letter) else { break };
-        word = word << 6 | value as u32;
+        let mut values = (0_u32..).zip(STANDARD);
+        let Some((value, _)) = values.find(|(_, known)| *known == letter) else { break };
+        word = word << 6 | value;
         bits += 6;
         if bits >= 8 {
             bits -= 8;

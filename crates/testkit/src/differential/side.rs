@@ -21,6 +21,7 @@ use crate::{Failure, Result};
 
 /// How long the slower one may need for what was written between two changes of a table.
 const ARRIVAL_MAX: Duration = Duration::from_mins(5);
+const CONNECT_MAX: Duration = Duration::from_mins(10);
 const LOOK: Duration = Duration::from_millis(100);
 const NAME: &str = "differential";
 
@@ -61,7 +62,9 @@ impl Sides {
             let made = format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput')");
             session.text(&made).await?;
         }
-        let options = ConnectOptions::new(database.bootstrap(), &plugins);
+        let mut options = ConnectOptions::new(database.bootstrap(), &plugins);
+        // It looks into every class of the converters.
+        options.deadline = CONNECT_MAX;
         let connect = Connect::start(options, &Silent).await?;
         let client = Client::new(&connect.url());
         client.create(NAME, theirs).await?;
@@ -135,6 +138,7 @@ fn apicurio(registry: &SchemaRegistry) -> Vec<(&'static str, String)> {
         ("", "io.apicurio.registry.utils.converter.AvroConverter".to_owned()),
         (".apicurio.registry.url", registry.apicurio_url()),
         (".apicurio.registry.auto-register", "true".to_owned()),
+        (".apicurio.registry.headers.enabled", "false".to_owned()),
         (".apicurio.registry.as-confluent", "true".to_owned()),
         (".apicurio.registry.use-id", "contentId".to_owned()),
     ]

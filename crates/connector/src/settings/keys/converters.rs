@@ -6,7 +6,7 @@ pub(super) const CONVERTERS: &[Key] = &[
     supported(
         "key.converter",
         "org.apache.kafka.connect.json.JsonConverter",
-        "How keys are written: `org.apache.kafka.connect.json.JsonConverter`, or `io.confluent.connect.avro.AvroConverter` (see [Avro](../guides/avro.md)). `io.apicurio.registry.utils.converter.AvroConverter` works in Confluent's form: with `apicurio.registry.as-confluent=true` and `apicurio.registry.use-id=contentId`.",
+        "How keys are written: `org.apache.kafka.connect.json.JsonConverter`, or `io.confluent.connect.avro.AvroConverter` (see [Avro](../guides/avro.md)). `io.apicurio.registry.utils.converter.AvroConverter` works in Confluent's form: with `apicurio.registry.as-confluent=true`, `apicurio.registry.headers.enabled=false` and `apicurio.registry.use-id=contentId`.",
     ),
     supported(
         "key.converter.schemas.enable",
@@ -172,10 +172,10 @@ macro_rules! avro {
                 "false",
                 "set `schema.name.adjustment.mode=avro` and `field.name.adjustment.mode=avro`",
             ),
-            not_yet(
+            supported(
                 concat!($side, ".converter.apicurio.registry.headers.enabled"),
-                "false",
-                "leave it at `false`: the id is in front of the record",
+                "true",
+                "Must be `false` with Apicurio's AvroConverter: the id is in front of the record, not in its headers.",
             ),
             supported(
                 concat!($side, ".converter.apicurio.registry.url"),
