@@ -1,7 +1,7 @@
 //! Asks a server whether it is ready.
 //!
 //! In: a port and a path. Out: yes or no. Never here: any other request.
-//! Source: KIP-1017, `GET /health` of a Connect worker: 200 once it has read its state, 503 before; MicroProfile Health.
+//! Source: KIP-1017, `GET /health` of a Connect worker: 200 once it has read its state, 503 before; `MicroProfile` Health.
 
 use std::{io, net::Ipv4Addr, time::Duration};
 

@@ -2,7 +2,7 @@
 //!
 //! In: a port, or none. Out: a registry that answers on 127.0.0.1. Never here: a request to it beyond "are you there", schemas, a
 //! state that outlives it.
-//! Source: Apicurio Registry documentation, "Installing with in-memory storage"; MicroProfile Health, `/health/ready`.
+//! Source: Apicurio Registry documentation, "Installing with in-memory storage"; `MicroProfile` Health, `/health/ready`.
 
 use std::{
     path::{Path, PathBuf},
