@@ -435,8 +435,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_cannot_be_had_is_said_by_its_key() {
+        type Pairs = &'static [(&'static str, &'static str)];
         const URL: (&str, &str) = ("value.converter.schema.registry.url", "http://a");
-        let cases: [(&[(&str, &str)], &[&str]); 8] = [
+        let cases: [(Pairs, &[&str]); 8] = [
             (&[], &["CF005 value.converter.schema.registry.url"]),
             (
                 &[("value.converter.schema.registry.url", "a:1")],

@@ -258,7 +258,9 @@ fn captured_streams_say_in_avro_what_they_say_in_json() {
                 let what = format!("{mode} {}", case.display());
                 let steps = fixture::load(&read(&case));
                 // Some modes cannot express some values of NOT NULL columns, in any form.
-                let Ok((json, avro, schemas)) = replay::in_both_forms(&config, &steps) else {
+                let Ok(replay::BothForms { json, avro, schemas }) =
+                    replay::in_both_forms(&config, &steps)
+                else {
                     continue;
                 };
                 assert_eq!(json.len(), avro.len(), "{what}");

@@ -114,11 +114,17 @@ pub(crate) fn records(group: &Value, steps: &[Step]) -> Result<Vec<OwnedRecord>,
     records_in(settings(group), steps, &mut Vec::new())
 }
 
-/// The same with JSON that has no schemas, and in Avro; and the schemas, whose ids count from 1.
-pub(crate) fn in_both_forms(
-    group: &Value,
-    steps: &[Step],
-) -> Result<(Vec<OwnedRecord>, Vec<OwnedRecord>, Vec<String>), EnvelopeError> {
+/// Records of one work in both forms.
+pub(crate) struct BothForms {
+    /// Without schemas.
+    pub(crate) json: Vec<OwnedRecord>,
+    pub(crate) avro: Vec<OwnedRecord>,
+    /// Those of Avro; their ids count from 1.
+    pub(crate) schemas: Vec<String>,
+}
+
+/// The same with JSON that has no schemas, and in Avro.
+pub(crate) fn in_both_forms(group: &Value, steps: &[Step]) -> Result<BothForms, EnvelopeError> {
     let settings = settings(group);
     let as_json = |format: FormatSettings| FormatSettings {
         schemas_enable: false,
@@ -139,7 +145,7 @@ pub(crate) fn in_both_forms(
     let mut schemas = Vec::new();
     let json = records_in(json, steps, &mut Vec::new())?;
     let avro = records_in(avro, steps, &mut schemas)?;
-    Ok((json, avro, schemas))
+    Ok(BothForms { json, avro, schemas })
 }
 
 /// Registers schemas: the same one has the same id.

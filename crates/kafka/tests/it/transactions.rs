@@ -48,7 +48,7 @@ async fn keys_values_headers_and_timestamps_arrive_as_they_were_given() {
 async fn a_transaction_of_many_partitions_is_not_sent_over_and_over_behind_another() {
     let client = client().await;
     let wide = topic(&client, "wide", 500, &[]).await;
-    let value = [b'x'; 20_000];
+    let value = vec![b'x'; 20_000];
     let fill = || {
         let mut transaction = Transaction::new(900_000);
         for partition in &wide.partitions() {

@@ -19,9 +19,9 @@ use crate::{Failure, Result};
 
 /// More than a batch of the producer holds, so that none repeats itself.
 const SAMPLE_RECORDS: usize = 20_000;
-const SAMPLE_TIME_MAX: Duration = Duration::from_secs(60);
+const SAMPLE_TIME_MAX: Duration = Duration::from_mins(1);
 const TRANSACTION_RECORDS: u64 = 50_000;
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// The first records of a topic that holds more.
 pub(super) async fn sample(database: &Database, topic: &str) -> Result<Vec<Event>> {
