@@ -6,21 +6,20 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 use tracing::debug;
 
 use crate::{
-    EmbeddedError, Event, Progress, archive, cache, java, lock, log, ports, probe,
+    EmbeddedError, Event, Progress, archive, cache, java, lock, ports, probe,
     watchdog::{Ending, Guarded, Watched},
 };
 
 const NAME: &str = "Apicurio Registry 2.6.13";
 const JAVA_MINIMUM: u32 = 17;
 const HEAP_MIB: u32 = 384;
-const READY_POLL: Duration = Duration::from_millis(100);
 const READY_MAX: Duration = Duration::from_mins(2);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 const PORT_ATTEMPTS: u32 = 5;
@@ -77,7 +76,9 @@ impl SchemaRegistry {
             },
         };
         let mut registry = Self { watched: command.start()?, port, folder };
-        registry.wait_until_ready().await?;
+        let log = registry.log_file();
+        let at = (port, "/health/ready");
+        probe::until_healthy(&mut registry.watched, NAME, at, &log, READY_MAX).await?;
         progress.event(Event::Finished { step: &step });
         Ok(registry)
     }
@@ -105,27 +106,6 @@ impl SchemaRegistry {
     /// Ends it, and waits for that.
     pub async fn stop(mut self) {
         self.watched.end("TERM", STOP_GRACE).await;
-    }
-
-    async fn wait_until_ready(&mut self) -> Result<(), EmbeddedError> {
-        let server = NAME.to_owned();
-        let begun = Instant::now();
-        loop {
-            if let Some(code) = self.watched.ended(READY_POLL).await {
-                let log = self.log_file();
-                let tail = log::tail(&log);
-                return Err(EmbeddedError::Exited { server, code, log, tail });
-            }
-            if probe::is_healthy(self.port, "/health/ready").await {
-                return Ok(());
-            }
-            let waited = begun.elapsed();
-            if waited > READY_MAX {
-                let log = self.log_file();
-                let tail = log::tail(&log);
-                return Err(EmbeddedError::NotReady { server, waited, log, tail });
-            }
-        }
     }
 }
 

@@ -10,7 +10,7 @@ mod options;
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -25,7 +25,6 @@ use crate::{
 
 const STOP_GRACE: Duration = Duration::from_secs(30);
 const ORPHAN_GRACE: Duration = Duration::from_secs(10);
-const READY_POLL: Duration = Duration::from_millis(100);
 const PORT_ATTEMPTS: u32 = 5;
 const PROPERTIES: &str = "connect-standalone.properties";
 const LOG4J: &str = "log4j2.properties";
@@ -113,33 +112,16 @@ impl Connect {
             },
         };
         let mut connect = Self { watched: command.start()?, port, folder };
-        match connect.wait_until_ready(options.deadline).await {
+        let server = format!("Kafka Connect {}", install::VERSION);
+        let (at, log) = ((port, "/health"), connect.log_file());
+        let ready =
+            probe::until_healthy(&mut connect.watched, &server, at, &log, options.deadline).await;
+        match ready {
             Ok(()) => Ok(connect),
             Err(error) => {
                 let collided = log::names_a_taken_port(&connect.log_file(), 0);
                 connect.watched.end("KILL", STOP_GRACE).await;
                 Err(Refused { error, collided })
-            }
-        }
-    }
-
-    async fn wait_until_ready(&mut self, deadline: Duration) -> Result<(), EmbeddedError> {
-        let server = format!("Kafka Connect {}", install::VERSION);
-        let begun = Instant::now();
-        loop {
-            if let Some(code) = self.watched.ended(READY_POLL).await {
-                let log = self.log_file();
-                let tail = log::tail(&log);
-                return Err(EmbeddedError::Exited { server, code, log, tail });
-            }
-            if probe::is_healthy(self.port, "/health").await {
-                return Ok(());
-            }
-            let waited = begun.elapsed();
-            if waited > deadline {
-                let log = self.log_file();
-                let tail = log::tail(&log);
-                return Err(EmbeddedError::NotReady { server, waited, log, tail });
             }
         }
     }
