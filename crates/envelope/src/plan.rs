@@ -344,9 +344,10 @@ impl TablePlan {
         notices: &mut Notices,
     ) -> Result<(), EnvelopeError> {
         let Some(row) = row else {
-            out.extend_from_slice(b"null");
+            out.extend_from_slice(self.rows.absent());
             return Ok(());
         };
+        out.extend_from_slice(self.rows.present());
         let mut note = |kind, column| notices.add(kind, &self.table, column);
         self.rows.write(row, out, room, &mut note).map_err(|error| self.row_error(error))
     }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use pgoutput::TupleValue;
 
-use crate::avro::stand_in;
 use crate::avro::writer::AvroWriter;
+use crate::avro::{binary, stand_in};
 use crate::default_value;
 use crate::fragment::Fragment;
 use crate::notice::NoticeKind;
@@ -116,6 +116,18 @@ impl RowPlan {
     #[inline]
     pub(crate) fn is_avro(&self) -> bool {
         self.is_avro
+    }
+
+    /// What stands for a row that is not there.
+    #[inline]
+    pub(crate) fn absent(&self) -> &'static [u8] {
+        if self.is_avro { &[binary::FIRST] } else { b"null" }
+    }
+
+    /// What stands before one that is there, where it may not be.
+    #[inline]
+    pub(crate) fn present(&self) -> &'static [u8] {
+        if self.is_avro { &[binary::SECOND] } else { b"" }
     }
 
     /// Whether the object has no members.

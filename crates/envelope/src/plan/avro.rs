@@ -5,11 +5,8 @@ use super::{Event, TablePlan};
 use crate::EnvelopeError;
 use crate::avro::{AvroSchemas, SchemaIds, binary, source};
 use crate::key::KeyPlan;
-use crate::notice::Notices;
 use crate::position::SourcePosition;
 use crate::record::Scratch;
-use crate::room::Room;
-use crate::row::Row;
 
 impl TablePlan {
     /// What is to be registered before anything is encoded.
@@ -36,30 +33,12 @@ impl TablePlan {
         out.clear();
         room.begin();
         self.frame.begin(out);
-        self.write_row_avro(event.before, out, room, notices)?;
-        self.write_row_avro(event.after, out, room, notices)?;
+        self.write_row(event.before, out, room, notices)?;
+        self.write_row(event.after, out, room, notices)?;
         self.source.write(at, memos, out);
         self.source.write_transaction(at, transaction, out);
         binary::bytes(&[event.operation], out);
         source::processing_times(at.processed_at_unix_ns, out);
         room.value_bytes(out).map_or(Ok(()), |value_bytes| Err(self.too_large(value_bytes)))
-    }
-
-    /// As a branch of its union with null.
-    #[inline]
-    fn write_row_avro(
-        &self,
-        row: Option<Row<'_>>,
-        out: &mut Vec<u8>,
-        room: &mut Room,
-        notices: &mut Notices,
-    ) -> Result<(), EnvelopeError> {
-        let Some(row) = row else {
-            out.push(binary::FIRST);
-            return Ok(());
-        };
-        out.push(binary::SECOND);
-        let mut note = |kind, column| notices.add(kind, &self.table, column);
-        self.rows.write(row, out, room, &mut note).map_err(|error| self.row_error(error))
     }
 }
