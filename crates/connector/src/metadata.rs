@@ -45,11 +45,7 @@ impl TransactionRecords {
 
     /// Has the schemas of these records registered, the first time.
     pub(crate) async fn identify(&mut self, schemas: &mut Schemas) -> Result<(), ConnectorError> {
-        if !self.plan.is_identified() {
-            let ids = schemas.ids(self.plan.topic(), self.plan.schemas()).await?;
-            self.plan.identify(ids);
-        }
-        Ok(())
+        schemas.identify(self.plan.frames()).await
     }
 
     /// Name of the topic of these records.

@@ -170,13 +170,10 @@ impl Notifications {
 
     /// Has the schemas of the records registered, the first time.
     pub(crate) async fn identify(&mut self, schemas: &mut Schemas) -> Result<(), ConnectorError> {
-        if let Some(plan) = &mut self.sink
-            && !plan.is_identified()
-        {
-            let ids = schemas.ids(plan.topic(), plan.schemas()).await?;
-            plan.identify(ids);
+        match &mut self.sink {
+            Some(plan) => schemas.identify(plan.frames()).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The topic of the records; `None` if there are none.

@@ -4,7 +4,7 @@
 //! asked. Never: a question for a record.
 //! Source: Confluent documentation, "Schema Registry: Subject name strategy".
 
-use envelope::{AvroSchema, AvroSchemas, SchemaId, SchemaIds};
+use envelope::{AvroSchema, AvroSchemas, Frames, SchemaId, SchemaIds};
 use registry::Registry;
 
 use crate::error::ConnectorError;
@@ -36,6 +36,15 @@ impl Schemas {
             }
         };
         Ok(Self { key: side(&settings.key, "key")?, value: side(&settings.value, "value")? })
+    }
+
+    /// Has the schemas of these records registered, the first time.
+    pub(crate) async fn identify(&mut self, frames: &mut Frames) -> Result<(), ConnectorError> {
+        if !frames.is_identified() {
+            let ids = self.ids(frames.topic(), frames.schemas()).await?;
+            frames.identify(ids);
+        }
+        Ok(())
     }
 
     /// The ids of a plan's schemas.

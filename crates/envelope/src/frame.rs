@@ -3,10 +3,52 @@
 
 use crate::EnvelopeError;
 use crate::avro::schema::NoForm;
-use crate::avro::{self, AvroSchema, Registered, SchemaId};
+use crate::avro::{self, AvroSchema, AvroSchemas, Registered, SchemaId, SchemaIds};
 use crate::fragment::Fragment;
 use crate::schema::Schema;
-use crate::settings::{Encoding, FormatSettings};
+use crate::settings::{EncoderSettings, Encoding, FormatSettings};
+
+/// Both sides of records that have one schema each, and the topic they go to.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    topic: String,
+    pub(crate) key: Frame,
+    pub(crate) value: Frame,
+}
+
+impl Frames {
+    pub(crate) fn of(
+        settings: &EncoderSettings,
+        topic: String,
+        key: &Schema,
+        value: &Schema,
+    ) -> Result<Self, EnvelopeError> {
+        let key = Frame::of(key, settings.key, &topic)?;
+        let value = Frame::of(value, settings.value, &topic)?;
+        Ok(Self { topic, key, value })
+    }
+
+    /// Where the records go.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// What is to be registered before anything is encoded.
+    pub fn schemas(&self) -> AvroSchemas<'_> {
+        AvroSchemas { key: self.key.schema(), value: self.value.schema() }
+    }
+
+    /// Takes what a registry has for [`Self::schemas`].
+    pub fn identify(&mut self, ids: SchemaIds) {
+        self.key.identify(ids.key);
+        self.value.identify(ids.value);
+    }
+
+    /// Whether there is nothing left to register.
+    pub fn is_identified(&self) -> bool {
+        self.key.is_ready() && self.value.is_ready()
+    }
+}
 
 /// Head and end of one side of the records of a plan.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 //! Source: Debezium documentation, `heartbeat.interval.ms`, `topic.heartbeat.prefix`, `topic.heartbeat.name`.
 
 use crate::EnvelopeError;
-use crate::avro::{AvroSchemas, SchemaIds, binary};
-use crate::frame::Frame;
+use crate::avro::binary;
+use crate::frame::Frames;
 use crate::names;
 use crate::record::Record;
 use crate::schema::Schema;
@@ -14,10 +14,8 @@ use crate::value::json;
 /// Encodes heartbeats; compiled once for a connector.
 #[derive(Debug)]
 pub struct HeartbeatPlan {
-    topic: String,
+    frames: Frames,
     server: String,
-    key_frame: Frame,
-    value_frame: Frame,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -38,59 +36,46 @@ impl HeartbeatPlan {
         let topic = names::topic(topic_parts, &settings.topic_delimiter);
         Ok(Self {
             server: settings.topic_prefix.clone(),
-            key_frame: Frame::of(&key_schema, settings.key, &topic)?,
-            value_frame: Frame::of(&value_schema, settings.value, &topic)?,
+            frames: Frames::of(settings, topic, &key_schema, &value_schema)?,
             key: Vec::new(),
             value: Vec::new(),
-            topic,
         })
     }
 
-    /// What is to be registered before anything is encoded.
-    pub fn schemas(&self) -> AvroSchemas<'_> {
-        AvroSchemas { key: self.key_frame.schema(), value: self.value_frame.schema() }
-    }
-
-    /// Takes what a registry has for [`Self::schemas`].
-    pub fn identify(&mut self, ids: SchemaIds) {
-        self.key_frame.identify(ids.key);
-        self.value_frame.identify(ids.value);
-    }
-
-    /// Whether there is nothing left to register.
-    pub fn is_identified(&self) -> bool {
-        self.key_frame.is_ready() && self.value_frame.is_ready()
+    /// What stands around its records, which is to be registered before anything is encoded.
+    pub fn frames(&mut self) -> &mut Frames {
+        &mut self.frames
     }
 
     /// Where its records go.
     pub fn topic(&self) -> &str {
-        &self.topic
+        self.frames.topic()
     }
 
     /// One heartbeat.
     pub fn encode(&mut self, unix_ms: i64, out: &mut impl FnMut(Record<'_>)) {
-        let Self { key, value, key_frame, value_frame, .. } = self;
+        let Self { frames, key, value, .. } = self;
         key.clear();
-        key_frame.begin(key);
-        if key_frame.is_json() {
+        frames.key.begin(key);
+        if frames.key.is_json() {
             key.extend_from_slice(b"{\"serverName\":");
             json::string(self.server.as_bytes(), key);
             key.push(b'}');
         } else {
             binary::bytes(self.server.as_bytes(), key);
         }
-        key_frame.end(key);
+        frames.key.end(key);
         value.clear();
-        value_frame.begin(value);
-        if value_frame.is_json() {
+        frames.value.begin(value);
+        if frames.value.is_json() {
             value.extend_from_slice(b"{\"ts_ms\":");
             value.extend_from_slice(itoa::Buffer::new().format(unix_ms).as_bytes());
             value.push(b'}');
         } else {
             binary::long(unix_ms, value);
         }
-        value_frame.end(value);
-        out(Record { topic: &self.topic, key: Some(key), value: Some(value), headers: &[] });
+        frames.value.end(value);
+        out(Record { topic: frames.topic(), key: Some(key), value: Some(value), headers: &[] });
     }
 }
 

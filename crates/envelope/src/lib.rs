@@ -40,6 +40,7 @@ mod value;
 pub use avro::{AvroSchema, AvroSchemas, SchemaId, SchemaIds};
 pub use era::LostEras;
 pub use error::{Class, EnvelopeError};
+pub use frame::Frames;
 pub use heartbeat::HeartbeatPlan;
 pub use key::KeyForm;
 pub use message::MessagePlan;

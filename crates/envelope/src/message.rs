@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::avro::{self, AvroSchemas, SchemaIds, binary};
-use crate::frame::Frame;
+use crate::avro::{self, binary};
+use crate::frame::Frames;
 use crate::position::SourcePosition;
 use crate::record::{Header, Record, Scratch};
 use crate::schema::{self, Schema};
@@ -27,9 +27,7 @@ const DELIMITER: &str = ".";
 #[derive(Debug)]
 pub struct MessagePlan {
     settings: Arc<EncoderSettings>,
-    topic: String,
-    key: Frame,
-    value: Frame,
+    frames: Frames,
     source: SourceBlock,
 }
 
@@ -41,33 +39,20 @@ impl MessagePlan {
         let topic = names::topic(&[&settings.topic_prefix, COLLECTION], DELIMITER);
         let value_schema = value_schema(settings.binary_handling);
         Ok(Self {
-            key: Frame::of(&key_schema(), settings.key, &topic)?,
-            value: Frame::of(&value_schema, settings.value, &topic)?,
-            topic,
+            frames: Frames::of(settings, topic, &key_schema(), &value_schema)?,
             source: SourceBlock::new(settings, "", "").counted_as(COLLECTION),
             settings: Arc::clone(settings),
         })
     }
 
-    /// What is to be registered before anything is encoded.
-    pub fn schemas(&self) -> AvroSchemas<'_> {
-        AvroSchemas { key: self.key.schema(), value: self.value.schema() }
-    }
-
-    /// Takes what a registry has for [`Self::schemas`].
-    pub fn identify(&mut self, ids: SchemaIds) {
-        self.key.identify(ids.key);
-        self.value.identify(ids.value);
-    }
-
-    /// Whether there is nothing left to register.
-    pub fn is_identified(&self) -> bool {
-        self.key.is_ready() && self.value.is_ready()
+    /// What stands around its records, which is to be registered before anything is encoded.
+    pub fn frames(&mut self) -> &mut Frames {
+        &mut self.frames
     }
 
     /// Where its records go.
     pub fn topic(&self) -> &str {
-        &self.topic
+        self.frames.topic()
     }
 
     /// One message: one record, op `m`, keyed by its prefix.
@@ -81,8 +66,8 @@ impl MessagePlan {
     ) -> Result<(), EnvelopeError> {
         let key = &mut scratch.key;
         key.clear();
-        self.key.begin(key);
-        if self.key.is_json() {
+        self.frames.key.begin(key);
+        if self.frames.key.is_json() {
             key.extend_from_slice(b"{\"prefix\":");
             json::string(prefix.as_bytes(), key);
             key.push(b'}');
@@ -90,7 +75,7 @@ impl MessagePlan {
             key.push(binary::SECOND);
             binary::bytes(prefix.as_bytes(), key);
         }
-        self.key.end(key);
+        self.frames.key.end(key);
         self.write_value(at, prefix, content, scratch);
         let has_id = event_id::write(&self.settings, at, 0, &mut scratch.event_id);
         let id = self.settings.event_id_header.as_ref().filter(|_| has_id);
@@ -100,7 +85,7 @@ impl MessagePlan {
             .chain(id.map(|name| Header { name, value: &scratch.event_id }))
             .collect();
         out(Record {
-            topic: &self.topic,
+            topic: self.frames.topic(),
             key: Some(&scratch.key),
             value: Some(&scratch.value),
             headers: &headers,
@@ -117,8 +102,8 @@ impl MessagePlan {
     ) {
         let Scratch { value: out, memos, transaction, .. } = scratch;
         out.clear();
-        self.value.begin(out);
-        if !self.value.is_json() {
+        self.frames.value.begin(out);
+        if !self.frames.value.is_json() {
             binary::bytes(b"m", out);
             avro::source::present(at.processed_at_unix_ns.max(0) / 1_000_000, out);
             self.source.write(at, memos, out);
@@ -140,7 +125,7 @@ impl MessagePlan {
         out.extend_from_slice(b",\"content\":");
         base64::bytes_json(content, self.settings.binary_handling, out);
         out.extend_from_slice(b"}}");
-        self.value.end(out);
+        self.frames.value.end(out);
     }
 }
 

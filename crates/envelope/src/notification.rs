@@ -4,8 +4,8 @@
 //! Source: Debezium documentation, "Notifications".
 
 use crate::EnvelopeError;
-use crate::avro::{AvroSchemas, SchemaIds, binary};
-use crate::frame::Frame;
+use crate::avro::binary;
+use crate::frame::Frames;
 use crate::names;
 use crate::record::Record;
 use crate::schema::Schema;
@@ -15,9 +15,7 @@ use crate::value::json;
 /// Encodes notifications; compiled once for a connector.
 #[derive(Debug)]
 pub struct NotificationPlan {
-    topic: String,
-    key: Frame,
-    value: Frame,
+    frames: Frames,
 }
 
 /// Something that happened.
@@ -41,25 +39,12 @@ impl NotificationPlan {
     /// Errors: [`EnvelopeError::AvroName`].
     pub fn compile(settings: &EncoderSettings, topic: &str) -> Result<Self, EnvelopeError> {
         let topic = Self::topic_named(settings, topic);
-        let key = Frame::of(&key_schema(), settings.key, &topic)?;
-        let value = Frame::of(&value_schema(), settings.value, &topic)?;
-        Ok(Self { topic, key, value })
+        Ok(Self { frames: Frames::of(settings, topic, &key_schema(), &value_schema())? })
     }
 
-    /// What is to be registered before anything is encoded.
-    pub fn schemas(&self) -> AvroSchemas<'_> {
-        AvroSchemas { key: self.key.schema(), value: self.value.schema() }
-    }
-
-    /// Takes what a registry has for [`Self::schemas`].
-    pub fn identify(&mut self, ids: SchemaIds) {
-        self.key.identify(ids.key);
-        self.value.identify(ids.value);
-    }
-
-    /// Whether there is nothing left to register.
-    pub fn is_identified(&self) -> bool {
-        self.key.is_ready() && self.value.is_ready()
+    /// What stands around its records, which is to be registered before anything is encoded.
+    pub fn frames(&mut self) -> &mut Frames {
+        &mut self.frames
     }
 
     /// Where the records go that a setting sends there.
@@ -69,30 +54,35 @@ impl NotificationPlan {
 
     /// Where its records go.
     pub fn topic(&self) -> &str {
-        &self.topic
+        self.frames.topic()
     }
 
     /// One notification.
     pub fn encode(&self, notification: &Notification<'_>, out: &mut impl FnMut(Record<'_>)) {
         let mut key = Vec::new();
-        self.key.begin(&mut key);
-        if self.key.is_json() {
+        self.frames.key.begin(&mut key);
+        if self.frames.key.is_json() {
             key.extend_from_slice(b"{\"id\":");
             json::string(notification.id.as_bytes(), &mut key);
             key.push(b'}');
         } else {
             binary::bytes(notification.id.as_bytes(), &mut key);
         }
-        self.key.end(&mut key);
+        self.frames.key.end(&mut key);
         let mut value = Vec::new();
-        self.value.begin(&mut value);
-        if self.value.is_json() {
+        self.frames.value.begin(&mut value);
+        if self.frames.value.is_json() {
             write_json(notification, &mut value);
         } else {
             write_avro(notification, &mut value);
         }
-        self.value.end(&mut value);
-        out(Record { topic: &self.topic, key: Some(&key), value: Some(&value), headers: &[] });
+        self.frames.value.end(&mut value);
+        out(Record {
+            topic: self.frames.topic(),
+            key: Some(&key),
+            value: Some(&value),
+            headers: &[],
+        });
     }
 }
 

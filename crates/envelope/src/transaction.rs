@@ -14,9 +14,9 @@ use std::sync::Arc;
 use pgoutput::{Lsn, Xid};
 
 use crate::EnvelopeError;
-use crate::avro::{AvroSchemas, SchemaIds, binary, source};
+use crate::avro::{binary, source};
 use crate::fragment;
-use crate::frame::Frame;
+use crate::frame::Frames;
 use crate::names;
 use crate::record::{Record, Scratch};
 use crate::schema::Schema;
@@ -114,9 +114,7 @@ impl Scratch {
 /// Encodes the records of the transaction topic; compiled once for a connector.
 #[derive(Debug)]
 pub struct TransactionPlan {
-    topic: String,
-    key: Frame,
-    value: Frame,
+    frames: Frames,
 }
 
 impl TransactionPlan {
@@ -129,30 +127,17 @@ impl TransactionPlan {
     ) -> Result<Self, EnvelopeError> {
         let parts = [settings.topic_prefix.as_str(), topic_transaction];
         let topic = names::topic(&parts, &settings.topic_delimiter);
-        let key = Frame::of(&key_schema(), settings.key, &topic)?;
-        let value = Frame::of(&value_schema(), settings.value, &topic)?;
-        Ok(Self { topic, key, value })
+        Ok(Self { frames: Frames::of(settings, topic, &key_schema(), &value_schema())? })
     }
 
-    /// What is to be registered before anything is encoded.
-    pub fn schemas(&self) -> AvroSchemas<'_> {
-        AvroSchemas { key: self.key.schema(), value: self.value.schema() }
-    }
-
-    /// Takes what a registry has for [`Self::schemas`].
-    pub fn identify(&mut self, ids: SchemaIds) {
-        self.key.identify(ids.key);
-        self.value.identify(ids.value);
-    }
-
-    /// Whether there is nothing left to register.
-    pub fn is_identified(&self) -> bool {
-        self.key.is_ready() && self.value.is_ready()
+    /// What stands around its records, which is to be registered before anything is encoded.
+    pub fn frames(&mut self) -> &mut Frames {
+        &mut self.frames
     }
 
     /// Where its records go.
     pub fn topic(&self) -> &str {
-        &self.topic
+        self.frames.topic()
     }
 
     /// The record that begins the transaction `scratch` was told of. `at` is where the server's BEGIN message stands.
@@ -164,7 +149,7 @@ impl TransactionPlan {
         scratch: &mut Scratch,
     ) {
         self.write_head("BEGIN", at, scratch);
-        scratch.value.extend_from_slice(if self.value.is_json() {
+        scratch.value.extend_from_slice(if self.frames.value.is_json() {
             b",\"event_count\":null,\"data_collections\":null"
         } else {
             &[binary::FIRST, binary::FIRST]
@@ -184,7 +169,7 @@ impl TransactionPlan {
         self.write_head("END", at, scratch);
         let Scratch { value, transaction, .. } = scratch;
         transaction.open = false;
-        if self.value.is_json() {
+        if self.frames.value.is_json() {
             Self::write_counts(transaction, value);
         } else {
             Self::write_counts_avro(transaction, value);
@@ -225,18 +210,18 @@ impl TransactionPlan {
     fn write_head(&self, status: &str, at: Lsn, scratch: &mut Scratch) {
         let Scratch { key, value, transaction, .. } = scratch;
         key.clear();
-        self.key.begin(key);
-        if self.key.is_json() {
+        self.frames.key.begin(key);
+        if self.frames.key.is_json() {
             key.extend_from_slice(b"{\"id\":\"");
             transaction.write_id(at, key);
             key.extend_from_slice(b"\"}");
         } else {
             transaction.write_id_avro(at, key);
         }
-        self.key.end(key);
+        self.frames.key.end(key);
         value.clear();
-        self.value.begin(value);
-        if self.value.is_json() {
+        self.frames.value.begin(value);
+        if self.frames.value.is_json() {
             value.extend_from_slice(b"{\"status\":\"");
             value.extend_from_slice(status.as_bytes());
             value.extend_from_slice(b"\",\"id\":\"");
@@ -250,16 +235,16 @@ impl TransactionPlan {
 
     fn finish(&self, unix_ms: i64, out: &mut impl FnMut(Record<'_>), scratch: &mut Scratch) {
         let value = &mut scratch.value;
-        if self.value.is_json() {
+        if self.frames.value.is_json() {
             value.extend_from_slice(b",\"ts_ms\":");
             value.extend_from_slice(itoa::Buffer::new().format(unix_ms).as_bytes());
             value.push(b'}');
         } else {
             binary::long(unix_ms, value);
         }
-        self.value.end(value);
+        self.frames.value.end(value);
         out(Record {
-            topic: &self.topic,
+            topic: self.frames.topic(),
             key: Some(&scratch.key),
             value: Some(&scratch.value),
             headers: &[],

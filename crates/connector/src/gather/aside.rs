@@ -32,9 +32,7 @@ impl Gatherer {
             topic.clone()
         } else {
             let topic = self.tables.topics().ensure(self.messages.topic()).await?;
-            let schemas = self.messages.schemas();
-            let ids = self.tables.schemas().ids(self.messages.topic(), schemas).await?;
-            self.messages.identify(ids);
+            self.tables.schemas().identify(self.messages.frames()).await?;
             self.message_topic.insert(topic).clone()
         };
         let sent = send.then_some(&mut self.transaction);
@@ -74,10 +72,7 @@ impl Gatherer {
     pub(crate) async fn heartbeat(&mut self) -> Result<(), ConnectorError> {
         let Some(plan) = &mut self.heartbeat else { return Ok(()) };
         let topic = self.tables.topics().ensure(plan.topic()).await?;
-        if !plan.is_identified() {
-            let ids = self.tables.schemas().ids(plan.topic(), plan.schemas()).await?;
-            plan.identify(ids);
-        }
+        self.tables.schemas().identify(plan.frames()).await?;
         let now_ns = clock::unix_ns();
         let at = no_change(now_ns / 1000);
         let sent = Some(&mut self.transaction);

@@ -179,8 +179,8 @@ fn records_in(
 ) -> Result<Vec<OwnedRecord>, EnvelopeError> {
     let settings = Arc::new(settings);
     let mut messages = MessagePlan::compile(&settings)?;
-    let ids = register(messages.schemas(), schemas);
-    messages.identify(ids);
+    let ids = register(messages.frames().schemas(), schemas);
+    messages.frames().identify(ids);
     let mut encoder = Encoder {
         messages,
         settings,
