@@ -91,14 +91,25 @@ impl Servers {
 
 /// Processor time of a process and its children: of those that run, and of those that have ended and were waited for.
 fn family_processor(process_id: u32) -> Result<Duration> {
-    let parent = Stat::read(process_id)?;
-    let own = [USER_TICKS, SYSTEM_TICKS, WAITED_USER_TICKS, WAITED_SYSTEM_TICKS];
-    let mut sum = parent.ticks(&own)?;
+    loop {
+        let before = Stat::read(process_id)?;
+        let children = children_processor(process_id)?;
+        let after = Stat::read(process_id)?;
+        // One that was waited for meanwhile was counted twice or not at all.
+        let waited = |parent: &Stat| parent.ticks(&[WAITED_USER_TICKS, WAITED_SYSTEM_TICKS]);
+        if waited(&before)? == waited(&after)? {
+            return Ok(after.ticks(&[USER_TICKS, SYSTEM_TICKS])? + waited(&after)? + children);
+        }
+    }
+}
+
+fn children_processor(process_id: u32) -> Result<Duration> {
+    let mut sum = Duration::ZERO;
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // One that has just ended is the parent's by now.
+        // One that has just ended.
         let Ok(stat) = Stat::read(id) else { continue };
         if stat.number(PARENT)? == process_id {
             sum += stat.ticks(&[USER_TICKS, SYSTEM_TICKS])?;

@@ -5,13 +5,15 @@
 //! The work: transactions of 10 changes (5 inserts, 4 updates, 1 delete) on a table of 9 columns. Every slot is made before it is written, and
 //! every topic must hold each record of it once.
 //! Everybody starts anew: our process, and a worker of Debezium's, whose own start is not counted.
-//! Never: a figure of the first run, which does not count: a broker that has just started compiles its code.
+//! Everybody reads the same WAL: nothing but the work is in it, so autovacuum leaves the table alone.
+//! Never: a figure of the first runs, which do not count: a broker that has just started compiles its code.
 
 mod debezium;
 mod limit;
 mod producer;
 mod report;
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -27,6 +29,9 @@ use crate::stack::{Database, Stack};
 use crate::{Failure, Result};
 
 pub use report::{Contender, Figures, Measure, Report};
+
+/// Runs that do not count.
+const WARM_UPS: u32 = 3;
 
 /// What is drained, by whom, and how.
 #[derive(Clone, Debug)]
@@ -63,10 +68,20 @@ impl Plan {
         contenders
     }
 
-    /// Who is measured in a run; in the one that does not count, run 0, only we are.
-    fn contenders_of(&self, run: u32) -> Vec<Contender> {
-        if run == 0 { vec![Contender::Tributary] } else { self.contenders() }
+    /// Everything that is done, those that do not count first.
+    fn turns(&self) -> Range<u32> {
+        0..WARM_UPS + self.runs
     }
+
+    /// Who is measured in a turn; where it does not count, only we are.
+    fn contenders_of(&self, turn: u32) -> Vec<Contender> {
+        if run_of(turn) == 0 { vec![Contender::Tributary] } else { self.contenders() }
+    }
+}
+
+/// Which of the runs that count a turn is, from 1; 0 if it does not.
+fn run_of(turn: u32) -> u32 {
+    (turn + 1).saturating_sub(WARM_UPS)
 }
 
 /// What one contender needed once.
@@ -92,6 +107,7 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     let database = stack.database("drain").await?;
     let session = database.session().await?;
     orders::create(&session, 1).await?;
+    session.run("alter table orders set (autovacuum_enabled = off)").await?;
     let bench = Bench { stack, database, session, plan, sample: OnceLock::new() };
     narrate("making the slots");
     bench.make_slots().await?;
@@ -99,11 +115,11 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
     let work = Transactions { writer: 0, from: 0, count: plan.changes / CHANGES_PER_TRANSACTION };
     let (wal_bytes, end) = bench.write(work).await?;
     let mut report = Report::new(plan, wal_bytes);
-    for run in 0..=plan.runs {
-        for contender in plan.contenders_of(run) {
-            let spent = bench.measure(contender, run, work, &end).await;
-            let spent = spent.map_err(|failure| failure.during(bench.name(contender, run)))?;
-            report.add(run, contender, &spent, narrate);
+    for turn in plan.turns() {
+        for contender in plan.contenders_of(turn) {
+            let spent = bench.measure(contender, turn, work, &end).await;
+            let spent = spent.map_err(|failure| failure.during(bench.name(contender, turn)))?;
+            report.add(run_of(turn), contender, &spent, narrate);
         }
     }
     Ok(report)
@@ -111,20 +127,20 @@ pub async fn run(stack: &Stack, plan: &Plan, narrate: &dyn Fn(&str)) -> Result<R
 
 impl Bench<'_> {
     /// Of slot, connector and topics.
-    fn name(&self, contender: Contender, run: u32) -> String {
-        format!("{}_{}_{run}", self.database.name(), contender.name())
+    fn name(&self, contender: Contender, turn: u32) -> String {
+        format!("{}_{}_{turn}", self.database.name(), contender.name())
     }
 
     /// The first of ours makes the publication, which all share.
     async fn make_slots(&self) -> Result<()> {
-        for run in 0..=self.plan.runs {
-            for contender in self.plan.contenders_of(run) {
+        for turn in self.plan.turns() {
+            for contender in self.plan.contenders_of(turn) {
                 match contender {
                     Contender::Tributary | Contender::TributaryStream => {
-                        make_slot(&self.connector(contender, run)?, &self.session).await?;
+                        make_slot(&self.connector(contender, turn)?, &self.session).await?;
                     }
                     Contender::Debezium | Contender::DebeziumDefaults => {
-                        debezium::make_slot(&self.session, &self.name(contender, run)).await?;
+                        debezium::make_slot(&self.session, &self.name(contender, turn)).await?;
                     }
                     // They read copies of ours, or nothing.
                     Contender::PgRecvlogical | Contender::SqlRead | Contender::Producer => {}
@@ -148,8 +164,8 @@ impl Bench<'_> {
         Ok((bytes.ok_or_else(|| Failure::new("no length of the WAL"))?, end))
     }
 
-    fn connector(&self, contender: Contender, run: u32) -> Result<Connector> {
-        let name = self.name(contender, run);
+    fn connector(&self, contender: Contender, turn: u32) -> Result<Connector> {
+        let name = self.name(contender, turn);
         let mut connector = self
             .database
             .connector()?
@@ -170,20 +186,20 @@ impl Bench<'_> {
     async fn measure(
         &self,
         contender: Contender,
-        run: u32,
+        turn: u32,
         work: Transactions,
         end: &str,
     ) -> Result<Spent> {
         let before = Servers::read(self.stack)?;
-        let (elapsed, usage) = self.read(contender, run, end).await?;
+        let (elapsed, usage) = self.read(contender, turn, end).await?;
         let servers = Servers::read(self.stack)?.since(before);
         if contender.brings_changes() {
-            let name = self.name(contender, run);
+            let name = self.name(contender, turn);
             let topic = format!("{name}.public.orders");
             self.session.drop_slot(&name).await?;
             tally_of(&self.database, &name).await?.expect(work.expected())?;
-            if run == 0 {
-                // Nobody else measures in this run.
+            if turn == 0 {
+                // Nobody else measures in this turn.
                 let _ = self.sample.set(producer::sample(&self.database, &topic).await?);
             }
             // A run leaves some hundred MB.
@@ -196,11 +212,11 @@ impl Bench<'_> {
     async fn read(
         &self,
         contender: Contender,
-        run: u32,
+        turn: u32,
         end: &str,
     ) -> Result<(Duration, Option<Usage>)> {
         let (database, session) = (&self.database, &self.session);
-        let ours = self.name(Contender::Tributary, run);
+        let ours = self.name(Contender::Tributary, turn);
         match contender {
             Contender::PgRecvlogical => {
                 Ok((limit::pg_recvlogical(database, session, &ours, end).await?, None))
@@ -212,12 +228,12 @@ impl Bench<'_> {
                 Ok((producer::measure(database, sample, records).await?, None))
             }
             Contender::Tributary | Contender::TributaryStream => {
-                let drained = drain(&self.connector(contender, run)?).await?;
+                let drained = drain(&self.connector(contender, turn)?).await?;
                 Ok((drained.elapsed, Some(drained.usage)))
             }
             Contender::Debezium | Contender::DebeziumDefaults => {
                 let worker = Worker::start(database).await?;
-                let name = self.name(contender, run);
+                let name = self.name(contender, turn);
                 let tuned = contender == Contender::Debezium;
                 let measured = debezium::measure(&worker, database, &name, tuned).await;
                 worker.stop().await;

@@ -117,7 +117,8 @@ impl Report {
         let seconds = spent.elapsed.as_secs_f64();
         let ratio_to = |other: Contender| {
             let mut others = self.measures.iter();
-            let found = others.find(|one| one.run == run && one.figures.contender == other);
+            let same_run = |one: &&Measure| run > 0 && one.run == run;
+            let found = others.find(|one| same_run(one) && one.figures.contender == other);
             found.map(|other| seconds / other.figures.seconds)
         };
         let figures = Figures {
@@ -191,7 +192,7 @@ impl fmt::Display for Figures {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mb = self.wal_bytes / 1_000_000;
-        writeln!(formatter, "{} changes, {mb} MB of WAL; run 0 does not count", self.changes)?;
+        writeln!(formatter, "{} changes, {mb} MB of WAL; runs 0 do not count", self.changes)?;
         writeln!(
             formatter,
             "   run  contender               wall  changes/s  by pg_recvlogical  by ours   CPU-s  peak RSS  PostgreSQL    broker"
