@@ -4,6 +4,7 @@
 //! made anew whenever the server describes it again, or what was in doubt about it is settled.
 //! Never: a fact of the catalog that is newer than the stream; [`resolve`] decides that.
 
+mod ahead;
 mod described;
 mod visible;
 
@@ -30,6 +31,8 @@ use crate::schemas::Schemas;
 use crate::settings::Settings;
 use crate::shape;
 use crate::topics::Topics;
+
+use ahead::{Ahead, Seen};
 
 /// What to do with the changes of one relation.
 #[derive(Debug)]
@@ -70,6 +73,8 @@ pub(crate) struct Tables {
     notices: Vec<Notice>,
     /// What was last read of each, in this session of the stream.
     readings: HashMap<Oid, Reading>,
+    /// What was read of tables that the session has yet to describe.
+    ahead: Ahead,
     /// Where the first of what is in doubt is settled.
     settles_at: Option<Lsn>,
     /// What committed before this had committed before the session of the stream began.
@@ -125,6 +130,7 @@ impl Tables {
             first_labels: None,
             by_oid: HashMap::new(),
             readings: HashMap::new(),
+            ahead: Ahead::default(),
             settles_at: None,
             session_began: Lsn::ZERO,
             session: 0,
@@ -240,9 +246,8 @@ impl Tables {
     ) -> Result<Defined, ConnectorError> {
         let Look { relation, point, settled, session, described_anew, own } = look;
         let oid = relation.oid;
-        let is_visible = self.wait_until_visible(point).await?;
-        let now = catalog::describe_table(&self.control, oid).await?;
-        let horizon = catalog::horizon(&self.control, &self.settings.slot.name).await?;
+        let Seen { now, horizon, is_visible } =
+            self.see(oid, point, described_anew || own.is_some()).await?;
         let types = self.missing_types(&relation, now.as_ref()).await?;
         let created_by = now.as_ref().map(|now| now.created_by);
         let evidence = Evidence {

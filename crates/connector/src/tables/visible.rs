@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use postgres::catalog;
+use postgres::catalog::{self, CatalogHorizon};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -35,7 +35,7 @@ impl Tables {
     async fn wait_as_long_as_it_takes(&self, point: Point) -> Result<(), ConnectorError> {
         let began = Instant::now();
         let mut told = false;
-        while !self.wait_until_visible(point).await? {
+        while !self.horizon_that_shows(point).await?.shows(point.xid) {
             if self.control.is_true("tell whom commits wait for", WAITED_FOR).await? {
                 warn!(
                     "values are read again that may be older than transaction {}: commits wait for this connector (synchronous_standby_names)",
@@ -54,14 +54,16 @@ impl Tables {
         Ok(())
     }
 
-    /// Waits a short while; says whether the transaction can be seen now.
-    pub(super) async fn wait_until_visible(&self, point: Point) -> Result<bool, ConnectorError> {
+    /// Waits a short while until the transaction can be seen. Returns what can be seen then, with it or without.
+    pub(super) async fn horizon_that_shows(
+        &self,
+        point: Point,
+    ) -> Result<CatalogHorizon, ConnectorError> {
         let deadline = Instant::now() + VISIBLE_WITHIN;
         loop {
             let horizon = catalog::horizon(&self.control, &self.settings.slot.name).await?;
-            let is_visible = horizon.shows(point.xid);
-            if is_visible || Instant::now() >= deadline {
-                return Ok(is_visible);
+            if horizon.shows(point.xid) || Instant::now() >= deadline {
+                return Ok(horizon);
             }
             sleep(VISIBLE_PAUSE).await;
         }

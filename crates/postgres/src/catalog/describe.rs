@@ -1,4 +1,4 @@
-//! One table in full: four statements, prepared once per connection and sent together.
+//! Tables in full: four statements, prepared once per connection and sent together, whatever the number of tables.
 //!
 //! Called at every `Relation` message, so it costs one round trip.
 
@@ -27,7 +27,7 @@ const TABLE: &str = "\
 SELECT n.nspname::text, c.relname::text, c.relreplident::text, c.relkind::text, c.relispartition, \
        (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid AND c.relispartition), \
        k.primary_key, k.identity_key, k.unique_key, \
-       (SELECT a.xmin::text::int8 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = -1) \
+       (SELECT a.xmin::text::int8 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = -1), c.oid \
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL ( \
   WITH keys AS ( \
     SELECT i.indisprimary, i.indisreplident, i.indisclustered, x.relname, \
@@ -41,17 +41,17 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL
          (SELECT columns FROM keys WHERE indisreplident LIMIT 1) AS identity_key, \
          (SELECT columns FROM keys WHERE whole AND NOT indisprimary ORDER BY indisclustered DESC, relname LIMIT 1) \
            AS unique_key) k \
-WHERE c.oid = $1 AND c.relkind IN ('r', 'p')";
+WHERE c.oid = ANY ($1) AND c.relkind IN ('r', 'p')";
 
 /// A domain that forbids NULL makes its columns `NOT NULL`, as the JDBC driver tells Debezium.
 const COLUMNS: &str = "\
 SELECT a.attname::text, a.attnum, a.atttypid, a.atttypmod, \
        a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), \
        CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END, \
-       a.attgenerated <> '', a.attidentity <> '', a.xmin::text::int8, d.xmin::text::int8 \
+       a.attgenerated <> '', a.attidentity <> '', a.xmin::text::int8, d.xmin::text::int8, a.attrelid \
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
      LEFT JOIN pg_type t ON t.oid = a.atttypid \
-WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
 
 /// A constraint's row shows its index to be primary as well as the index's own row does, which other commands also write.
 const KEYS: &str = "\
@@ -60,17 +60,17 @@ SELECT i.indexrelid, i.indisprimary, i.indimmediate, \
              WHERE u.place <= i.indnkeyatts ORDER BY u.place), \
        ARRAY[i.xmin::text::int8] || CASE WHEN i.indisprimary \
          THEN ARRAY(SELECT k.xmin::text::int8 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype = 'p') \
-         ELSE ARRAY(SELECT a.xmin::text::int8 FROM pg_attribute a WHERE a.attrelid = i.indexrelid) END \
+         ELSE ARRAY(SELECT a.xmin::text::int8 FROM pg_attribute a WHERE a.attrelid = i.indexrelid) END, i.indrelid \
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid \
-WHERE i.indrelid = $1 AND (i.indisprimary \
+WHERE i.indrelid = ANY ($1) AND (i.indisprimary \
   OR (i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indislive)) \
-ORDER BY i.indisprimary DESC, i.indisclustered DESC, x.relname";
+ORDER BY i.indrelid, i.indisprimary DESC, i.indisclustered DESC, x.relname";
 
 /// The types of the columns and whatever those are made of. A true array is one whose element names it as its array type.
 const TYPES: &str = "\
 WITH RECURSIVE wanted(oid) AS ( \
-  SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped \
-  UNION SELECT $1::oid \
+  SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped \
+  UNION SELECT unnest($1::oid[]) \
   UNION \
   SELECT part.oid FROM wanted w JOIN pg_type t ON t.oid = w.oid CROSS JOIN LATERAL ( \
     SELECT t.typbasetype WHERE t.typtype = 'd' \
@@ -94,32 +94,57 @@ pub async fn describe_table(
     connection: &Connection,
     oid: Oid,
 ) -> Result<Option<TableDescription>, PostgresError> {
+    Ok(describe_tables(connection, &[oid]).await?.pop())
+}
+
+/// Describes tables as the catalog has them now, without those that do not exist (any more), in any order.
+pub async fn describe_tables(
+    connection: &Connection,
+    oids: &[Oid],
+) -> Result<Vec<TableDescription>, PostgresError> {
     let statements = &connection.catalog;
-    let (table, columns, types, keys) = tokio::try_join!(
-        rows(connection, &statements.table, TABLE, oid),
-        rows(connection, &statements.columns, COLUMNS, oid),
-        rows(connection, &statements.types, TYPES, oid),
-        rows(connection, &statements.keys, KEYS, oid),
+    let (tables, columns, types, keys) = tokio::try_join!(
+        rows(connection, &statements.table, TABLE, oids),
+        rows(connection, &statements.columns, COLUMNS, oids),
+        rows(connection, &statements.types, TYPES, oids),
+        rows(connection, &statements.keys, KEYS, oids),
     )?;
-    let Some(table) = table.first() else {
-        return Ok(None);
-    };
     let types: HashMap<Oid, TypeRow> = types.iter().map(TypeRow::read).collect();
-    let relkind: &str = table.get(3);
-    Ok(Some(TableDescription {
+    let mut columns = by_table(&columns, 10, |row| column(row, &types));
+    let mut keys = by_table(&keys, 5, key);
+    Ok(tables.iter().map(|row| table(row, &mut columns, &mut keys)).collect())
+}
+
+/// What each row tells, by the table it is of, in the order of the rows.
+fn by_table<T>(rows: &[Row], oid: usize, read: impl Fn(&Row) -> T) -> HashMap<Oid, Vec<T>> {
+    let mut by_table: HashMap<Oid, Vec<T>> = HashMap::new();
+    for row in rows {
+        by_table.entry(Oid(row.get(oid))).or_default().push(read(row));
+    }
+    by_table
+}
+
+fn table(
+    row: &Row,
+    columns: &mut HashMap<Oid, Vec<ColumnDescription>>,
+    keys: &mut HashMap<Oid, Vec<KeyDescription>>,
+) -> TableDescription {
+    let oid = Oid(row.get(10));
+    let relkind: &str = row.get(3);
+    TableDescription {
         oid,
-        schema: table.get(0),
-        name: table.get(1),
-        replica_identity: replica_identity(table.get(2)),
-        kind: table_kind(relkind, table.get(4)),
-        is_partition_of: table.get::<_, Option<u32>>(5).map(Oid),
-        primary_key: table.get(6),
-        replica_identity_index_columns: table.get(7),
-        unique_key: table.get(8),
-        created_by: xid(table.get::<_, Option<i64>>(9).unwrap_or_default()),
-        keys: keys.iter().map(key).collect(),
-        columns: columns.iter().map(|row| column(row, &types)).collect(),
-    }))
+        schema: row.get(0),
+        name: row.get(1),
+        replica_identity: replica_identity(row.get(2)),
+        kind: table_kind(relkind, row.get(4)),
+        is_partition_of: row.get::<_, Option<u32>>(5).map(Oid),
+        primary_key: row.get(6),
+        replica_identity_index_columns: row.get(7),
+        unique_key: row.get(8),
+        created_by: xid(row.get::<_, Option<i64>>(9).unwrap_or_default()),
+        keys: keys.remove(&oid).unwrap_or_default(),
+        columns: columns.remove(&oid).unwrap_or_default(),
+    }
 }
 
 fn key(row: &Row) -> KeyDescription {
@@ -142,7 +167,7 @@ pub async fn describe_type(
     connection: &Connection,
     oid: Oid,
 ) -> Result<Option<TypeDescription>, PostgresError> {
-    let rows = rows(connection, &connection.catalog.types, TYPES, oid).await?;
+    let rows = rows(connection, &connection.catalog.types, TYPES, &[oid]).await?;
     let types: HashMap<Oid, TypeRow> = rows.iter().map(TypeRow::read).collect();
     Ok(types.contains_key(&oid).then(|| resolve(oid, &types, TYPE_DEPTH_MAX)))
 }
@@ -151,12 +176,13 @@ async fn rows(
     connection: &Connection,
     cached: &OnceCell<Statement>,
     sql: &str,
-    oid: Oid,
+    oids: &[Oid],
 ) -> Result<Vec<Row>, PostgresError> {
     let client = connection.client();
+    let oids: Vec<u32> = oids.iter().map(|oid| oid.0).collect();
     let run = async {
         let statement = cached.get_or_try_init(|| client.prepare(sql)).await?;
-        client.query(statement, &[&oid.0]).await
+        client.query(statement, &[&oids]).await
     };
     connection.answered(ACTION, run).await
 }

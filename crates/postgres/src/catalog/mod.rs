@@ -10,7 +10,7 @@ mod labels;
 mod server;
 mod tables;
 
-pub use describe::{describe_table, describe_type};
+pub use describe::{describe_table, describe_tables, describe_type};
 pub use horizon::{CatalogHorizon, horizon};
 pub use labels::enum_labels;
 pub use server::{RolePowers, ServerInfo, role, server};

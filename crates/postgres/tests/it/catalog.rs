@@ -3,7 +3,7 @@
 use pgoutput::{Oid, ReplicaIdentity, Xid};
 use postgres::catalog::{
     ColumnDescription, Persistence, TableDescription, TableKind, TypeDescription, TypeKind,
-    describe_table, horizon, list_tables, partition_leaves, server as server_info,
+    describe_table, describe_tables, horizon, list_tables, partition_leaves, server as server_info,
 };
 use postgres::{Connection, SlotName};
 
@@ -181,6 +181,32 @@ async fn a_dropped_table_and_a_view_are_no_tables() {
     sql.batch_execute("DROP TABLE t").await.unwrap();
     assert_eq!(describe_table(&sql, table).await.unwrap(), None);
     assert_eq!(describe_table(&sql, view).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn many_tables_are_described_as_each_by_itself() {
+    let server = server().await;
+    let sql = session(&server).await;
+    sql.batch_execute(
+        "CREATE TYPE mood AS ENUM ('sad', 'ok');
+         CREATE TABLE a (x int, y text DEFAULT 'y', m mood[], PRIMARY KEY (y, x));
+         CREATE TABLE b (z numeric(10, 2) NOT NULL, m mood, UNIQUE (z), UNIQUE (m));
+         CREATE TABLE c ();
+         CREATE TABLE gone (); CREATE VIEW v AS SELECT 1",
+    )
+    .await
+    .unwrap();
+    let mut oids = Vec::new();
+    for table in ["a", "gone", "v", "b", "c"] {
+        oids.push(oid(&sql, table).await);
+    }
+    sql.batch_execute("DROP TABLE gone").await.unwrap();
+    let mut together = describe_tables(&sql, &oids).await.unwrap();
+    together.sort_by(|one, other| one.name.cmp(&other.name));
+    let each = [describe(&sql, "a").await, describe(&sql, "b").await, describe(&sql, "c").await];
+    assert_eq!(together, each);
+    assert_eq!((together[0].columns.len(), together[1].keys.len()), (3, 2));
+    assert_eq!(describe_tables(&sql, &[]).await.unwrap(), []);
 }
 
 #[tokio::test]
