@@ -1,7 +1,8 @@
 //! Decides when a Kafka transaction ends. Pure: time is an argument.
 //!
 //! In: how much is waiting, since when, and whether a source transaction is open. Out: [`Due`].
-//! A quiet stream commits at once, so that one change is seen in milliseconds. One that is behind fills a transaction to
+//! A change after a moment of silence is committed at once, so that it is seen in milliseconds; those that follow share a transaction
+//! every few milliseconds. One that is behind fills a transaction to
 //! its limits: each Kafka transaction costs the brokers markers and coordinator writes whatever its size, and many small
 //! ones would take the time that is needed to catch up.
 //! Never: a cut inside a source transaction, unless that transaction alone exceeds the limit.
@@ -15,6 +16,8 @@ pub struct BoundaryLimits {
     pub bytes_max: usize,
     /// Age after which it is committed although more is waiting to be read.
     pub interval_max: Duration,
+    /// Least time between two commits.
+    pub interval_min: Duration,
     /// Least time between two commits that carry a position only.
     pub idle_checkpoint_interval: Duration,
 }
@@ -32,7 +35,7 @@ pub(crate) enum Due {
     Now,
 }
 
-/// A commit that carried fewer records than this is a quiet stream's: the next one need not wait.
+/// A commit that carried fewer records than this is a quiet stream's.
 const QUIET_RECORDS_MAX: usize = 64;
 /// Least distance of two commits of a busy stream that has nothing more to read for a moment.
 const BUSY_INTERVAL: Duration = Duration::from_millis(20);
@@ -110,10 +113,12 @@ impl Boundary {
         if filled.lag >= BEHIND_AFTER {
             return Due::At(opened_at + self.limits.interval_max);
         }
-        if self.committed_records < QUIET_RECORDS_MAX {
-            return Due::WhenIdle;
-        }
-        due_at(self.committed_at + BUSY_INTERVAL.min(self.limits.interval_max), now)
+        let interval = if self.committed_records < QUIET_RECORDS_MAX {
+            self.limits.interval_min
+        } else {
+            self.limits.interval_min.max(BUSY_INTERVAL)
+        };
+        due_at(self.committed_at + interval.min(self.limits.interval_max), now)
     }
 
     /// Enough is waiting: nothing more is read until it is handed over.
@@ -140,6 +145,7 @@ mod tests {
         BoundaryLimits {
             bytes_max: 1000,
             interval_max: Duration::from_millis(100),
+            interval_min: Duration::from_millis(5),
             idle_checkpoint_interval: Duration::from_secs(5),
         }
     }
@@ -150,10 +156,22 @@ mod tests {
 
     #[test]
     fn a_quiet_stream_commits_as_soon_as_it_is_read_empty() {
-        let now = Instant::now();
-        let mut boundary = Boundary::new(limits(), now);
+        let began = Instant::now();
+        let mut boundary = Boundary::new(limits(), began);
+        let now = began + Duration::from_millis(5);
         boundary.opened(now);
         assert_eq!(boundary.due(filled(10, false), now), Due::WhenIdle);
+    }
+
+    #[test]
+    fn changes_that_follow_each_other_share_a_commit() {
+        let now = Instant::now();
+        let mut boundary = Boundary::new(limits(), now);
+        boundary.handed_over(1, now);
+        boundary.opened(now);
+        let at = now + Duration::from_millis(5);
+        assert_eq!(boundary.due(filled(10, false), now), Due::At(at));
+        assert_eq!(boundary.due(filled(10, false), at), Due::WhenIdle);
     }
 
     #[test]

@@ -151,7 +151,8 @@ impl Follow<'_> {
         let from = self.gatherer.position().end_lsn;
         let opened = self.way.open(replication, &mut self.gatherer, self.status);
         let source = spans::within(spans::open_source(self.settings, from), opened).await?;
-        let mut boundary = Boundary::new(self.settings.commit.boundary(), Instant::now());
+        let mut boundary =
+            Boundary::new(self.settings.commit.boundary(self.settings.delivery), Instant::now());
         if self.gatherer.filled().records > 0 {
             boundary.opened(Instant::now());
         }

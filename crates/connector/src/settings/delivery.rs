@@ -32,6 +32,8 @@ pub struct CommitLimits {
     pub bytes_max: usize,
     /// `tributary.commit.interval.max.ms`.
     pub interval_max: Duration,
+    /// `tributary.commit.interval.min.ms`.
+    pub interval_min: Duration,
     /// `tributary.checkpoint.idle.interval.ms`.
     pub idle_checkpoint_interval: Duration,
 }
@@ -51,6 +53,7 @@ impl CommitLimits {
         Self {
             bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
             interval_max: values.milliseconds("tributary.commit.interval.max.ms", 1, 60_000),
+            interval_min: values.milliseconds("tributary.commit.interval.min.ms", 0, 60_000),
             idle_checkpoint_interval: values.milliseconds(
                 "tributary.checkpoint.idle.interval.ms",
                 100,
@@ -59,11 +62,16 @@ impl CommitLimits {
         }
     }
 
-    /// The same limits as the decision about commits takes them.
-    pub fn boundary(&self) -> BoundaryLimits {
+    /// The same limits as the decision about commits takes them. What is sent at least once is in no Kafka transaction, and need not wait for the next.
+    pub fn boundary(&self, guarantee: DeliveryGuarantee) -> BoundaryLimits {
+        let interval_min = match guarantee {
+            DeliveryGuarantee::ExactlyOnce => self.interval_min,
+            DeliveryGuarantee::AtLeastOnce => Duration::ZERO,
+        };
         BoundaryLimits {
             bytes_max: self.bytes_max,
             interval_max: self.interval_max,
+            interval_min,
             idle_checkpoint_interval: self.idle_checkpoint_interval,
         }
     }

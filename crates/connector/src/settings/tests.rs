@@ -44,6 +44,7 @@ fn a_plain_debezium_json_has_debeziums_defaults() {
     assert_eq!(settings.offsets_topic, "tributary-offsets");
     assert_eq!(settings.commit.bytes_max, 8 << 20);
     assert_eq!(settings.commit.interval_max, Duration::from_millis(100));
+    assert_eq!(settings.commit.interval_min, Duration::from_millis(5));
     assert_eq!(settings.commit.idle_checkpoint_interval, Duration::from_secs(5));
     assert!(settings.encoder.value.replace_null_with_default);
     assert_eq!(settings.encoder.event_id_header, None);

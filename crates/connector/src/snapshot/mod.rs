@@ -68,7 +68,7 @@ pub(crate) async fn take(
     let names = names(&work.tables);
     gatherer.notify(&Aggregate::Initial, &Stage::Started, &names).await?;
     let mut rows = Rows::new(work.tables, Arc::clone(&chunks), as_of);
-    let mut boundary = Boundary::new(settings.commit.boundary(), Instant::now());
+    let mut boundary = Boundary::new(settings.commit.boundary(settings.delivery), Instant::now());
     let mut pace = Pace::new(settings.snapshot.rows_per_second_max);
     loop {
         progress.rows_read = rows.rows_read();
