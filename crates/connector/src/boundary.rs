@@ -2,9 +2,8 @@
 //!
 //! In: how much is waiting, since when, and whether a source transaction is open. Out: [`Due`].
 //! A change after a moment of silence is committed at once, so that it is seen in milliseconds; those that follow share a transaction
-//! every few milliseconds. One that is behind fills a transaction to
-//! its limits: each Kafka transaction costs the brokers markers and coordinator writes whatever its size, and many small
-//! ones would take the time that is needed to catch up.
+//! every few milliseconds. A stream that is behind fills a transaction to its limits: each Kafka transaction costs the brokers markers and
+//! coordinator writes whatever its size, and many small ones would take the time that is needed to catch up.
 //! Never: a cut inside a source transaction, unless that transaction alone exceeds the limit.
 
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ pub struct BoundaryLimits {
     pub bytes_max: usize,
     /// Age after which it is committed although more is waiting to be read.
     pub interval_max: Duration,
-    /// Least time between two commits.
+    /// Least time between two commits, unless the open transaction is full; more than `interval_max` is as much as that.
     pub interval_min: Duration,
     /// Least time between two commits that carry a position only.
     pub idle_checkpoint_interval: Duration,

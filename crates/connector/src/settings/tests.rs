@@ -52,6 +52,14 @@ fn a_plain_debezium_json_has_debeziums_defaults() {
 }
 
 #[test]
+fn commits_need_no_distance_where_there_are_no_transactions() {
+    let commit = resolve(&[("tributary.commit.interval.min.ms", "7")]).unwrap().commit;
+    let interval_min = |guarantee| commit.boundary(guarantee).interval_min;
+    assert_eq!(interval_min(DeliveryGuarantee::ExactlyOnce), Duration::from_millis(7));
+    assert_eq!(interval_min(DeliveryGuarantee::AtLeastOnce), Duration::ZERO);
+}
+
+#[test]
 fn flags_make_a_connector_with_our_defaults() {
     let flags = crate::spec::Flags {
         source: Some("postgres://cdc:pw@db/shop".to_owned()),

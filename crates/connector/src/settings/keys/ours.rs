@@ -51,7 +51,7 @@ pub(super) const KEYS: &[Key] = &[
     supported(
         "tributary.commit.interval.min.ms",
         "5",
-        "Least time between two Kafka transactions. The first change after such a time is committed at once; those that follow share a transaction. Each transaction costs the brokers markers and writes of the coordinator: a larger value makes many connectors cheaper, at the price of latency. Without effect where `tributary.delivery.guarantee` is `at_least_once`, which has no transactions.",
+        "Least time between two Kafka transactions, unless one is full; at most `tributary.commit.interval.max.ms`. The first change after such a time is committed at once; those that follow share a transaction. Each transaction costs the brokers markers and writes of the coordinator: a larger value makes many connectors cheaper, at the price of latency. Without effect where `tributary.delivery.guarantee` is `at_least_once`, which has no transactions.",
     ),
     supported(
         "tributary.checkpoint.idle.interval.ms",
