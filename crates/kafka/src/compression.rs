@@ -4,6 +4,8 @@
 //! header. Source: Kafka documentation, "Message Format" (attributes bits 0–2); snappy is framed as
 //! xerial's `SnappyOutputStream` does, LZ4 as independent blocks of 64 KiB, as Java requires.
 
+mod lz4;
+
 use std::{
     fmt,
     io::{self, Read, Write},
@@ -12,7 +14,9 @@ use std::{
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::{read::MultiGzDecoder, write::GzEncoder};
-use lz4_flex::{block, frame::FrameDecoder};
+use lz4_flex::frame::FrameDecoder;
+
+use self::lz4::Lz4;
 
 /// How record batches are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +56,6 @@ impl fmt::Display for Compression {
 const DECOMPRESSED_BYTES_MAX: u64 = 1 << 30;
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
-const LZ4_BLOCK_BYTES: usize = 64 * 1024;
 /// Magic · version 1 with independent blocks · blocks of up to 64 KiB · checksum of the two.
 const LZ4_FRAME: [u8; 7] = [0x04, 0x22, 0x4D, 0x18, 0x60, 0x40, 0x82];
 /// Of a block's length: it is as it was.
@@ -64,6 +67,7 @@ const ZSTD_LEVEL: i32 = 3;
 pub(crate) struct Compressor {
     compression: Compression,
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    lz4: Option<Lz4>,
     /// What is compressed before its size is known.
     scratch: BytesMut,
     /// One block.
@@ -78,7 +82,8 @@ impl Compressor {
             }
             _ => None,
         };
-        Ok(Self { compression, zstd, scratch: BytesMut::new(), block: Vec::new() })
+        let lz4 = (compression == Compression::Lz4).then(Lz4::new);
+        Ok(Self { compression, zstd, lz4, scratch: BytesMut::new(), block: Vec::new() })
     }
 
     /// Bits 0–2 of a batch's attributes.
@@ -116,11 +121,11 @@ impl Compressor {
     /// Shape: frame header · {uint32 length · raw LZ4 block}* · uint32 0, little-endian. The frame is ours because that of
     /// the library copies all records first. Source: LZ4 frame format, 1.6.
     fn lz4(&mut self, records: &[u8], out: &mut BytesMut) -> io::Result<()> {
-        self.block.resize(block::get_maximum_output_size(LZ4_BLOCK_BYTES), 0);
+        let Some(encoder) = &mut self.lz4 else { return Ok(()) };
+        self.block.resize(lz4::COMPRESSED_BYTES_MAX, 0);
         out.put_slice(&LZ4_FRAME);
-        for raw in records.chunks(LZ4_BLOCK_BYTES) {
-            let compressed =
-                block::compress_into(raw, &mut self.block).map_err(io::Error::other)?;
+        for raw in records.chunks(lz4::BLOCK_BYTES) {
+            let compressed = encoder.compress(raw, &mut self.block);
             let (mark, bytes) = if compressed < raw.len() {
                 (0, &self.block[..compressed])
             } else {
