@@ -17,6 +17,7 @@ use flate2::{read::MultiGzDecoder, write::GzEncoder};
 use lz4_flex::frame::FrameDecoder;
 
 use self::lz4::Lz4;
+use crate::buffers::Buffers;
 
 /// How record batches are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub(crate) struct Compressor {
     compression: Compression,
     zstd: Option<zstd::bulk::Compressor<'static>>,
     lz4: Option<Lz4>,
+    /// Of what was compressed and sent.
+    pub(crate) buffers: Buffers,
     /// What is compressed before its size is known.
     scratch: BytesMut,
     /// One block.
@@ -83,7 +86,8 @@ impl Compressor {
             _ => None,
         };
         let lz4 = (compression == Compression::Lz4).then(Lz4::new);
-        Ok(Self { compression, zstd, lz4, scratch: BytesMut::new(), block: Vec::new() })
+        let (buffers, scratch) = (Buffers::default(), BytesMut::new());
+        Ok(Self { compression, zstd, lz4, buffers, scratch, block: Vec::new() })
     }
 
     /// Bits 0–2 of a batch's attributes.
@@ -113,7 +117,11 @@ impl Compressor {
         };
         // Writing to memory fails only inside the codec; the uncompressed batch is right as well.
         let is_smaller = result.is_ok() && out.len() < batch.len();
-        let compressed = is_smaller.then(|| BytesMut::from(&out[..]));
+        let compressed = is_smaller.then(|| {
+            let mut compressed = self.buffers.get();
+            compressed.extend_from_slice(&out);
+            compressed
+        });
         self.scratch = out;
         compressed
     }

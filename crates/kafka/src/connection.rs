@@ -27,6 +27,7 @@ use tokio::{
 
 use crate::{
     KafkaError,
+    buffers::Buffers,
     wire::{self, Api},
 };
 use driver::{Driver, Outgoing};
@@ -46,6 +47,7 @@ pub(crate) struct Connection {
     cause: Cause,
     versions: ApiVersionsResponse,
     correlation_id: AtomicI32,
+    frames: Buffers,
     /// The broker closes a session that outlives its login.
     session_ends_at: Option<Instant>,
     /// Owns the driver: dropping the connection ends it.
@@ -111,11 +113,12 @@ impl Connection {
         patience: Duration,
     ) -> Result<Answer<R>, KafkaError> {
         let correlation_id = self.correlation_id.fetch_add(1, Ordering::Relaxed);
-        let frame = wire::encode(request, version, correlation_id, &self.client_id)
+        let (id, buffer) = (&self.client_id, self.frames.get());
+        let frame = wire::encode(request, version, correlation_id, id, buffer)
             .map_err(|reason| self.protocol_error::<R>(reason))?;
+        let frame = self.frames.lend(frame);
         let (responder, response) = oneshot::channel();
-        let outgoing =
-            Outgoing { frame: frame.freeze(), correlation_id, api: R::NAME, patience, responder };
+        let outgoing = Outgoing { frame, correlation_id, api: R::NAME, patience, responder };
         if self.requests.send(outgoing).await.is_err() {
             return Err(self.first_cause());
         }

@@ -9,6 +9,7 @@ mod admin;
 mod answer;
 #[doc(hidden)]
 pub mod benching;
+mod buffers;
 mod client;
 mod codes;
 pub mod compacted;

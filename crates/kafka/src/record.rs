@@ -6,6 +6,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::buffers::Buffers;
 use crate::compression::{Compression, Compressor};
 
 /// Bytes of a batch before its first record.
@@ -69,16 +70,19 @@ pub(crate) struct ClosedBatch {
     builder: BatchBuilder,
     /// Attribute bits of the codec. `None`: no codec has seen it yet.
     codec: Option<i16>,
+    /// Where the buffer goes when it was sent.
+    home: Option<Buffers>,
 }
 
 impl BatchBuilder {
     pub(crate) fn new() -> Self {
-        Self::within(BytesMut::with_capacity(BUFFER_BYTES_MIN))
+        Self::within(BytesMut::new())
     }
 
     /// Builds in a buffer that was used before.
     pub(crate) fn within(mut buffer: BytesMut) -> Self {
         buffer.clear();
+        buffer.reserve(BUFFER_BYTES_MIN);
         buffer.put_bytes(0, BATCH_HEADER_BYTES);
         Self {
             buffer,
@@ -138,7 +142,7 @@ impl BatchBuilder {
 
     /// Ends it, as it is.
     pub(crate) fn close(self) -> ClosedBatch {
-        ClosedBatch { builder: self, codec: None }
+        ClosedBatch { builder: self, codec: None, home: None }
     }
 }
 
@@ -160,7 +164,10 @@ impl ClosedBatch {
         let buffer = &mut self.builder.buffer;
         let compressed = compressor.compress(buffer, BATCH_HEADER_BYTES);
         self.codec = Some(if compressed.is_some() { compressor.attribute() } else { 0 });
-        compressed.map(|compressed| std::mem::replace(buffer, compressed))
+        compressed.map(|compressed| {
+            self.home = Some(compressor.buffers.clone());
+            std::mem::replace(buffer, compressed)
+        })
     }
 
     /// Fills in the header.
@@ -189,7 +196,10 @@ impl ClosedBatch {
         header.put_i32(record_count);
         let crc = crc32c::crc32c(&buffer[CRC_START..]);
         buffer[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
-        buffer.freeze()
+        match self.home {
+            Some(home) => home.lend(buffer),
+            None => buffer.freeze(),
+        }
     }
 }
 

@@ -7,10 +7,9 @@
 use std::collections::HashMap;
 use std::mem::take;
 
-use bytes::BytesMut;
-
 use crate::{
     Compression,
+    buffers::Buffers,
     compression::Compressor,
     record::{BatchBuilder, ClosedBatch, LargestRecord, RecordRef, record_bytes_max},
     topic::TopicPartitionId,
@@ -32,12 +31,9 @@ pub struct Transaction {
     record_count: usize,
     /// `None`: the producer compresses.
     compressor: Option<Compressor>,
-    /// Buffers of batches that were compressed into others.
-    spare: Vec<BytesMut>,
+    /// Of batches that were compressed into others.
+    spare: Buffers,
 }
-
-/// Buffers that are kept for the next batches.
-const SPARE_BUFFERS_MAX: usize = 4;
 
 /// What is larger is compressed when a transaction ends, and its buffer is kept.
 const OPEN_BYTES_MAX: usize = 64 * 1024;
@@ -55,14 +51,13 @@ pub(crate) struct PartitionBatches {
 
 impl PartitionBatches {
     /// Closes the open batch, if there is one, and compresses it.
-    fn close(&mut self, compressor: Option<&mut Compressor>, spare: &mut Vec<BytesMut>) {
+    fn close(&mut self, compressor: Option<&mut Compressor>, spare: &Buffers) {
         let Some(open) = self.open.take() else { return };
         let mut batch = open.close();
         if let Some(compressor) = compressor
             && let Some(buffer) = batch.compress(compressor)
-            && spare.len() < SPARE_BUFFERS_MAX
         {
-            spare.push(buffer);
+            spare.keep(buffer);
         }
         self.closed.push(batch);
     }
@@ -87,7 +82,7 @@ impl Transaction {
             len_bytes: 0,
             record_count: 0,
             compressor: None,
-            spare: Vec::new(),
+            spare: Buffers::default(),
         }
     }
 
@@ -143,9 +138,7 @@ impl Transaction {
         if is_full {
             batches.close(compressor.as_mut(), spare);
         }
-        let batch = batches.open.get_or_insert_with(|| {
-            spare.pop().map_or_else(BatchBuilder::new, BatchBuilder::within)
-        });
+        let batch = batches.open.get_or_insert_with(|| BatchBuilder::within(spare.get()));
         let before = batch.len_bytes();
         batch.append(&record);
         let added = batch.len_bytes() - before;

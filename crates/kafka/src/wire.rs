@@ -83,6 +83,7 @@ pub(crate) fn encode<R: Api>(
     version: i16,
     correlation_id: i32,
     client_id: &StrBytes,
+    mut frame: BytesMut,
 ) -> Result<BytesMut, String> {
     let header = RequestHeader::default()
         .with_request_api_key(R::KEY as i16)
@@ -95,7 +96,7 @@ pub(crate) fn encode<R: Api>(
     let frame_bytes = header_bytes + body_bytes;
     let length = i32::try_from(frame_bytes).ok().filter(|_| frame_bytes <= FRAME_BYTES_MAX);
     let length = length.ok_or_else(|| format!("a request of {frame_bytes} bytes is too large"))?;
-    let mut frame = BytesMut::with_capacity(frame_bytes + 4);
+    frame.reserve(frame_bytes + 4);
     frame.put_i32(length);
     header.encode(&mut frame, header_version).map_err(reason)?;
     request.encode(&mut frame, version).map_err(reason)?;
@@ -205,7 +206,8 @@ mod tests {
     #[test]
     fn a_frame_says_its_own_length() {
         let request = messages::MetadataRequest::default().with_topics(None);
-        let frame = encode(&request, 12, 7, &StrBytes::from_static_str("me")).unwrap();
+        let frame =
+            encode(&request, 12, 7, &StrBytes::from_static_str("me"), BytesMut::new()).unwrap();
         let length = i32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
         assert_eq!(usize::try_from(length).unwrap(), frame.len() - 4);
         assert_eq!(frame[8..12], 7_i32.to_be_bytes());

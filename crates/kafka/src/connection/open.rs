@@ -30,6 +30,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
 use super::{Connection, Driver, REQUESTS_QUEUED_MAX};
 use crate::{
     KafkaError,
+    buffers::Buffers,
     codes::ErrorCode,
     config::{ClientConfig, SaslConfig},
     sasl::{self, Step},
@@ -92,6 +93,7 @@ impl Connection {
             cause,
             versions,
             correlation_id: AtomicI32::new(opening.correlation_id),
+            frames: Buffers::default(),
             session_ends_at: session.map(|session| Instant::now() + session),
             _driver: tasks,
         })
@@ -211,7 +213,8 @@ impl Opening<'_> {
     async fn exchange<R: Api>(&mut self, request: &R, version: i16) -> Result<Bytes, KafkaError> {
         let correlation_id = self.correlation_id;
         self.correlation_id += 1;
-        let frame = wire::encode(request, version, correlation_id, &self.client_id)
+        let (id, buffer) = (&self.client_id, BytesMut::new());
+        let frame = wire::encode(request, version, correlation_id, id, buffer)
             .map_err(|reason| self.protocol_error::<R>(reason))?;
         self.write(&frame).await.map_err(|error| self.lost(R::NAME, &error))?;
         let answer = self.read().await.map_err(|error| self.lost(R::NAME, &error))?;
