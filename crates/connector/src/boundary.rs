@@ -81,6 +81,11 @@ impl Boundary {
         self.opened_at.get_or_insert(now);
     }
 
+    /// Records were added since the last hand-over.
+    pub(crate) fn is_open(&self) -> bool {
+        self.opened_at.is_some()
+    }
+
     /// The position moved although no record was added: the database is idle, or busy with what nobody captures.
     pub(crate) fn position_moved(&mut self) {
         self.position_moved = true;

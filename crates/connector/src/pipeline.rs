@@ -252,7 +252,10 @@ impl Follow<'_> {
             Gathered::Nothing | Gathered::Reached => {}
             Gathered::Position => running.boundary.position_moved(),
             Gathered::Records => {
-                running.boundary.opened(Instant::now());
+                // A clock is not free, and this is asked for each change.
+                if !running.boundary.is_open() {
+                    running.boundary.opened(Instant::now());
+                }
                 if running.boundary.must_slice(self.gatherer.filled().bytes) {
                     self.hand_over(running).await?;
                     pass(Point::SliceHandedOver).await?;
