@@ -31,7 +31,7 @@ use crate::{Failure, Result};
 pub use report::{Contender, Figures, Measure, Report};
 
 /// Runs that do not count.
-const WARM_UPS: u32 = 3;
+const WARM_UPS: u32 = 5;
 
 /// What is drained, by whom, and how.
 #[derive(Clone, Debug)]
