@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_whole_block_of_one_byte_and_one_of_noise_have_room() {
-        assert!(expect_same(&[0; BLOCK_BYTES]) < 300);
+        assert!(expect_same(&vec![0; BLOCK_BYTES]) < 300);
         let mut noise = Noise(5);
         let bytes: Vec<u8> = (0..BLOCK_BYTES).map(|_| noise.next().to_le_bytes()[0]).collect();
         assert!(expect_same(&bytes) < BLOCK_BYTES + BLOCK_BYTES / 200);
