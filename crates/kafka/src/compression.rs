@@ -129,7 +129,7 @@ impl Compressor {
     /// Shape: frame header · {uint32 length · raw LZ4 block}* · uint32 0, little-endian. The frame is ours because that of
     /// the library copies all records first. Source: LZ4 frame format, 1.6.
     fn lz4(&mut self, records: &[u8], out: &mut BytesMut) -> io::Result<()> {
-        let Some(encoder) = &mut self.lz4 else { return Ok(()) };
+        let encoder = self.lz4.get_or_insert_with(Lz4::new);
         self.block.resize(lz4::COMPRESSED_BYTES_MAX, 0);
         out.put_slice(&LZ4_FRAME);
         for raw in records.chunks(lz4::BLOCK_BYTES) {
