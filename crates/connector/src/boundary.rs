@@ -76,14 +76,9 @@ impl Boundary {
         }
     }
 
-    /// Records were added.
-    pub(crate) fn opened(&mut self, now: Instant) {
-        self.opened_at.get_or_insert(now);
-    }
-
-    /// Records were added since the last hand-over.
-    pub(crate) fn is_open(&self) -> bool {
-        self.opened_at.is_some()
+    /// Records were added. The time is only asked for where they are the first: a clock is not free, and this is said for each change.
+    pub(crate) fn opened(&mut self, now: impl FnOnce() -> Instant) {
+        self.opened_at.get_or_insert_with(now);
     }
 
     /// The position moved although no record was added: the database is idle, or busy with what nobody captures.
@@ -163,7 +158,7 @@ mod tests {
         let began = Instant::now();
         let mut boundary = Boundary::new(limits(), began);
         let now = began + Duration::from_millis(5);
-        boundary.opened(now);
+        boundary.opened(|| now);
         assert_eq!(boundary.due(filled(10, false), now), Due::WhenIdle);
     }
 
@@ -172,7 +167,7 @@ mod tests {
         let now = Instant::now();
         let mut boundary = Boundary::new(limits(), now);
         boundary.handed_over(1, now);
-        boundary.opened(now);
+        boundary.opened(|| now);
         let at = now + Duration::from_millis(5);
         assert_eq!(boundary.due(filled(10, false), now), Due::At(at));
         assert_eq!(boundary.due(filled(10, false), at), Due::WhenIdle);
@@ -183,7 +178,7 @@ mod tests {
         let now = Instant::now();
         let mut boundary = Boundary::new(limits(), now);
         boundary.handed_over(5000, now);
-        boundary.opened(now);
+        boundary.opened(|| now);
         assert_eq!(boundary.due(filled(10, false), now), Due::At(now + BUSY_INTERVAL));
     }
 
@@ -191,7 +186,7 @@ mod tests {
     fn a_stream_that_is_behind_fills_its_transactions() {
         let now = Instant::now();
         let mut boundary = Boundary::new(limits(), now);
-        boundary.opened(now);
+        boundary.opened(|| now);
         let behind = Filled { lag: Duration::from_secs(3), ..filled(10, false) };
         assert_eq!(boundary.due(behind, now), Due::At(now + Duration::from_millis(100)));
         assert_eq!(boundary.due(behind, now + Duration::from_millis(100)), Due::Now);
@@ -201,7 +196,7 @@ mod tests {
     fn a_source_transaction_is_never_cut_by_time() {
         let now = Instant::now();
         let mut boundary = Boundary::new(limits(), now);
-        boundary.opened(now);
+        boundary.opened(|| now);
         let later = now + Duration::from_mins(1);
         assert_eq!(boundary.due(filled(1999, true), later), Due::Never);
         assert!(!boundary.must_slice(1999));
@@ -212,7 +207,7 @@ mod tests {
     fn limits_end_a_transaction_although_more_is_waiting() {
         let now = Instant::now();
         let mut boundary = Boundary::new(limits(), now);
-        boundary.opened(now);
+        boundary.opened(|| now);
         assert_eq!(boundary.due(filled(1000, false), now), Due::Now);
         assert_eq!(boundary.due(filled(1, false), now + Duration::from_millis(100)), Due::Now);
     }

@@ -154,7 +154,7 @@ impl Follow<'_> {
         let mut boundary =
             Boundary::new(self.settings.commit.boundary(self.settings.delivery), Instant::now());
         if self.gatherer.filled().records > 0 {
-            boundary.opened(Instant::now());
+            boundary.opened(Instant::now);
         }
         Ok(Running { source, boundary, marks: Watermarks::starting_at(from, self.acknowledged) })
     }
@@ -197,13 +197,13 @@ impl Follow<'_> {
                 }
                 () = heartbeat.tick(), if room => {
                     self.gatherer.heartbeat().await?;
-                    running.boundary.opened(Instant::now());
+                    running.boundary.opened(Instant::now);
                 }
                 next = self.gatherer.next_chunk(), if wants_chunk || (room && self.gatherer.awaits_chunk()) => {
                     if let NextChunk::Read(answer) = next?
                         && Box::pin(self.gatherer.take_chunk(*answer)).await? == Gathered::Records
                     {
-                        running.boundary.opened(Instant::now());
+                        running.boundary.opened(Instant::now);
                     }
                 }
                 came = self.outside.next(), if room && !filled.in_transaction => {
@@ -252,10 +252,7 @@ impl Follow<'_> {
             Gathered::Nothing | Gathered::Reached => {}
             Gathered::Position => running.boundary.position_moved(),
             Gathered::Records => {
-                // A clock is not free, and this is asked for each change.
-                if !running.boundary.is_open() {
-                    running.boundary.opened(Instant::now());
-                }
+                running.boundary.opened(Instant::now);
                 if running.boundary.must_slice(self.gatherer.filled().bytes) {
                     self.hand_over(running).await?;
                     pass(Point::SliceHandedOver).await?;
@@ -282,7 +279,7 @@ impl Follow<'_> {
             FromOutside::Delivery(delivery) => match self.gatherer.heed(delivery).await? {
                 Gathered::Nothing | Gathered::Reached => {}
                 Gathered::Position => running.boundary.position_moved(),
-                Gathered::Records => running.boundary.opened(Instant::now()),
+                Gathered::Records => running.boundary.opened(Instant::now),
             },
         }
         Ok(())

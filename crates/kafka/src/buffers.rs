@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-/// What is kept of all buffers together.
+/// What one store keeps of all its buffers together.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A smaller one is not kept.
 const BUFFER_BYTES_MIN: usize = 16 * 1024;

@@ -68,6 +68,7 @@ const ZSTD_LEVEL: i32 = 3;
 pub(crate) struct Compressor {
     compression: Compression,
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// Made when it is first used.
     lz4: Option<Lz4>,
     /// Of what was compressed and sent.
     pub(crate) buffers: Buffers,
@@ -85,9 +86,14 @@ impl Compressor {
             }
             _ => None,
         };
-        let lz4 = (compression == Compression::Lz4).then(Lz4::new);
-        let (buffers, scratch) = (Buffers::default(), BytesMut::new());
-        Ok(Self { compression, zstd, lz4, buffers, scratch, block: Vec::new() })
+        Ok(Self {
+            compression,
+            zstd,
+            lz4: None,
+            buffers: Buffers::default(),
+            scratch: BytesMut::new(),
+            block: Vec::new(),
+        })
     }
 
     /// Bits 0–2 of a batch's attributes.

@@ -74,7 +74,7 @@ apis! {
     SaslAuthenticateRequest -> SaslAuthenticateResponse, SaslAuthenticate 0..=2;
 }
 
-/// Builds the frame of a request.
+/// Builds the frame of a request in `frame`, an empty buffer.
 ///
 /// Shape: int32 length · request header (api key, version, correlation id, client id) · body.
 /// Errors: what the codec says about a field this version cannot carry.

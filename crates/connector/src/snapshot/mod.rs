@@ -104,7 +104,7 @@ pub(crate) async fn take(
                     for stage in rows.take_stages() {
                         gatherer.notify(&Aggregate::Initial, &stage, &names).await?;
                     }
-                    boundary.opened(Instant::now());
+                    boundary.opened(Instant::now);
                 }
                 None => break,
             },

@@ -33,12 +33,12 @@ const MISSES_LOG2: u32 = 4;
 /// Compresses one block after the other.
 pub(super) struct Lz4 {
     /// Where six bytes were seen last, by their hash.
-    places: Vec<u16>,
+    places: Box<[u16; PLACES]>,
 }
 
 impl Lz4 {
     pub(super) fn new() -> Self {
-        Self { places: vec![0; PLACES] }
+        Self { places: Box::new([0; PLACES]) }
     }
 
     /// Compresses `block` into `out`, which has [`COMPRESSED_BYTES_MAX`] bytes. Returns how many of them are used, which may be more than
@@ -46,10 +46,8 @@ impl Lz4 {
     pub(super) fn compress(&mut self, block: &[u8], out: &mut [u8]) -> usize {
         self.places.fill(0);
         let mut out = Sequences { out, len: 0, block, written: 0 };
-        if let Some(places) = self.places.first_chunk_mut()
-            && block.len() > TAIL_BYTES
-        {
-            search(block, places, &mut out);
+        if block.len() > TAIL_BYTES {
+            search(block, &mut self.places, &mut out);
         }
         out.finish()
     }
